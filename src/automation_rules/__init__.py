@@ -1,0 +1,1 @@
+"""The published terms for automation on the Universal Credit Landlord Portal, executable."""
