@@ -1,0 +1,333 @@
+"""Opening the state: one SQL database that holds the registry, the codes and the decision log.
+
+What is particular to one database is in this module alone; everything above it is SQLAlchemy
+Core that SQLite and PostgreSQL both run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from sqlalchemy import (
+    QueuePool,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    make_url,
+    select,
+    update,
+)
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from ..errors import AutomationRulesError, SchemaError, StoreError
+from .tables import log_head, meta, metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from sqlalchemy import URL, Connection, Engine
+
+    from ..clock import Clock
+
+__all__ = ["MIGRATIONS", "SCHEMA_VERSION", "STATE_VARIABLE", "Store", "state_url"]
+
+SCHEMA_VERSION: Final = 1
+"""The version of the tables that this library reads and writes."""
+
+MIGRATIONS: Final[dict[int, Callable[[Connection], None]]] = {}
+"""From a schema version, what makes it the next one; runs inside the upgrade's transaction."""
+
+STATE_VARIABLE: Final = "AUTOMATION_RULES_STATE"
+"""The environment variable that names the state when nothing else does."""
+
+BUSY_SECONDS: Final = 30
+"""How long a SQLite connection waits for another's write to end."""
+
+_WRITES: Final = "automation_rules_writes"
+
+_SQLITE_PROBLEMS: Final = {
+    sqlite3.SQLITE_BUSY: f"another process kept the state locked for {BUSY_SECONDS} seconds: "
+    "let it finish, then try again",
+    sqlite3.SQLITE_READONLY: "the state cannot be written: give this user the right to write "
+    "the file and its directory",
+    sqlite3.SQLITE_FULL: "the disk is full: make room, then try again",
+    sqlite3.SQLITE_IOERR: "the disk could not be read or written: check the disk and its room",
+    sqlite3.SQLITE_CANTOPEN: "the state cannot be opened: check that the file and its directory "
+    "exist and that this user may read and write both",
+    sqlite3.SQLITE_NOTADB: "the file is not a SQLite database: check its name, or restore it "
+    "from a backup",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: restore it from a backup",
+}
+
+
+def default_state_path() -> Path:
+    """Return where the state is kept when nobody says otherwise: the user's data directory."""
+    from platformdirs import user_data_path
+
+    return user_data_path("automation-rules", appauthor=False) / "state.sqlite3"
+
+
+def state_url(value: str | None = None) -> str:
+    """Return the URL of the state: ``value``, else ``AUTOMATION_RULES_STATE``, else the default."""
+    return value or os.environ.get(STATE_VARIABLE) or f"sqlite:///{default_state_path()}"
+
+
+class Store:
+    """An open state. Make one with `Store.open`, and close it, or use it in a ``with``."""
+
+    path: Path | None
+    """The file of a SQLite state; None for a server."""
+    log_id: str
+    """The random UUID that this state's decision log was given when it was made."""
+
+    def __init__(self, reader: Engine, writer: Engine, path: Path | None, clock: Clock) -> None:
+        """Wrap two engines over one pool of connections; `Store.open` is the way in."""
+        self.path = path
+        self._reader = reader
+        self._writer = writer
+        self.log_id = ""
+        self._clock = clock
+
+    @classmethod
+    def open(cls, url: str, *, clock: Clock, create: bool = False) -> Self:
+        """Open the state at ``url``, ``sqlite:///<path>`` or ``postgresql://…``.
+
+        An older schema is upgraded in one transaction. With ``create``, a state that does not
+        exist yet is made, and one that exists is opened as it is.
+
+        Raises:
+            StoreError: there is no such state, or it cannot be opened; says what to do.
+            SchemaError: the state was written by a version that this one cannot work with.
+        """
+        parsed = _parse(url)
+        path = _sqlite_path(parsed, create=create) if parsed.drivername == "sqlite" else None
+        reader, writer = _sqlite_engines(path) if path else _postgresql_engines(parsed)
+        store = cls(reader, writer, path, clock)
+        try:
+            store.log_id = store._schema(create=create)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._reader.dispose()
+
+    def __enter__(self) -> Self:
+        """Return the store."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close every connection."""
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Give a connection whose transaction writes: all of it or, on any exception, none.
+
+        In SQLite it holds the write lock from its first statement, so that what it reads stays
+        true until it commits. It is durable when the ``with`` ends.
+
+        Raises:
+            StoreError: the state cannot be written; says what to do.
+        """
+        with _plain_errors(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection whose transaction only reads, and sees one state of everything.
+
+        Raises:
+            StoreError: the state cannot be read; says what to do.
+        """
+        with _plain_errors(), self._reader.begin() as connection:
+            yield connection
+
+    def _schema(self, *, create: bool) -> str:
+        """See that the schema is the current one; return the log's id."""
+        with self.reading() as connection:
+            found = _found_schema(connection)
+        if found is None or found.version != SCHEMA_VERSION:
+            with self.transaction() as connection:
+                # Looked for again under the lock: another process may have been quicker.
+                found = _found_schema(connection)
+                if found is None:
+                    found = _create_schema(connection, self._clock, create=create)
+                _upgrade(connection, found.version)
+        return found.log_id
+
+
+class _Found(NamedTuple):
+    version: int
+    log_id: str
+
+
+def _found_schema(connection: Connection) -> _Found | None:
+    """Return the version and the log's id, or None for a database with nothing in it."""
+    inspector = inspect(connection)
+    if not inspector.has_table(meta.name):
+        if inspector.get_table_names():
+            raise SchemaError(
+                "the database belongs to another program: give the state one of its own"
+            )
+        return None
+    row = connection.execute(select(meta.c.schema_version, meta.c.log_id)).one_or_none()
+    if row is None or not isinstance(row.schema_version, int) or not isinstance(row.log_id, str):
+        raise SchemaError(
+            "the state does not say which schema version it has: restore it from a backup"
+        )
+    return _Found(row.schema_version, row.log_id)
+
+
+def _create_schema(connection: Connection, clock: Clock, *, create: bool) -> _Found:
+    if not create:
+        raise StoreError("the state is empty: run `automation-rules init`")
+    metadata.create_all(connection, checkfirst=False)
+    found = _Found(SCHEMA_VERSION, str(uuid.uuid4()))
+    connection.execute(
+        insert(meta).values(
+            id=1, schema_version=found.version, log_id=found.log_id, created_at=clock.now()
+        )
+    )
+    connection.execute(
+        insert(log_head).values(id=1, size=0, root=hashlib.sha256().digest(), frontier=b"")
+    )
+    return found
+
+
+def _upgrade(connection: Connection, version: int) -> None:
+    """Bring a schema of ``version`` to the current one, step by step."""
+    if version > SCHEMA_VERSION:
+        raise SchemaError(
+            f"the state has schema version {version}, and this library knows {SCHEMA_VERSION}: "
+            "install a newer automation-rules"
+        )
+    for step in range(version, SCHEMA_VERSION):
+        if step not in MIGRATIONS:
+            raise SchemaError(
+                f"the state has schema version {version}, and this library knows "
+                f"{SCHEMA_VERSION} and no way between them: upgrade it with an older "
+                "automation-rules first"
+            )
+        MIGRATIONS[step](connection)
+    if version < SCHEMA_VERSION:
+        connection.execute(update(meta).values(schema_version=SCHEMA_VERSION))
+
+
+def _parse(url: str) -> URL:
+    remedy = "write sqlite:///<path> or postgresql://<user>@<host>/<database>"
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise StoreError(f"the state's URL cannot be read: {remedy}") from error
+    if parsed.drivername not in ("sqlite", "postgresql"):
+        raise StoreError(f"the state's URL is of another kind: {remedy}")
+    return parsed
+
+
+def _sqlite_path(url: URL, *, create: bool) -> Path:
+    """Return the file that ``url`` names, which exists; with ``create``, make it if need be."""
+    if url.query or url.host or not url.database or url.database == ":memory:":
+        raise StoreError("the state must be one file, which lasts: write sqlite:///<path>")
+    path = Path(url.database).absolute()
+    try:
+        if create and path == default_state_path():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            raise StoreError(f"there is no directory {path.parent}: make it, or name another file")
+        if create and not path.exists():
+            # It holds personal data; SQLite gives the files beside it the same permissions.
+            path.touch(mode=0o600)
+        if path.is_dir():
+            raise StoreError(f"{path} is a directory: name a file")
+        if not path.exists():
+            raise StoreError(f"there is no state at {path}: run `automation-rules init`")
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"the state at {path} cannot be opened: give this user the right to read and write "
+            "the file and its directory, or name another file"
+        ) from error
+    return path
+
+
+def _sqlite_engines(path: Path) -> tuple[Engine, Engine]:
+    uri = f"{path.as_uri()}?mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        # isolation_level None: transactions begin below, and are not guessed by the driver.
+        connection = sqlite3.connect(
+            uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False
+        )
+        try:
+            _make_durable(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, hide_parameters=True)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine, engine.execution_options(**{_WRITES: True})
+
+
+def _make_durable(connection: sqlite3.Connection) -> None:
+    [journal] = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if journal != "wal":
+        raise StoreError(
+            "the file system of the state cannot keep a write-ahead log: "
+            "put the state on a local disk"
+        )
+    # fullfsync: without it macOS answers before the disk has the bytes.
+    connection.executescript(
+        "PRAGMA synchronous=FULL; PRAGMA fullfsync=ON; PRAGMA checkpoint_fullfsync=ON;"
+        "PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;"
+    )
+
+
+def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
+    try:
+        engine = create_engine(url.set(drivername="postgresql+psycopg"), hide_parameters=True)
+    except ImportError as error:
+        raise StoreError(
+            "a PostgreSQL state needs psycopg: install it, `pip install psycopg[binary]`"
+        ) from error
+    # A reading transaction sees one snapshot; a writing one must see what its locks waited for.
+    return (
+        engine.execution_options(isolation_level="REPEATABLE READ"),
+        engine.execution_options(isolation_level="READ COMMITTED"),
+    )
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turn what the database or its driver raises into a `StoreError` that says what to do."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        cause = getattr(error, "orig", None) or error
+        if isinstance(cause, AutomationRulesError):
+            raise cause from None
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        raise StoreError(
+            _SQLITE_PROBLEMS.get(code, f"the state cannot be used: {type(cause).__name__}")
+        ) from error

@@ -1,0 +1,290 @@
+"""Every table of the state, as SQLAlchemy Core tables on one `metadata`.
+
+The same tables serve SQLite and PostgreSQL. Instants are whole microseconds since
+1970-01-01T00:00:00Z, exact in both; days are SQL dates and mean London dates.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from ..clock import to_utc
+from ..errors import StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+
+__all__ = [
+    "Instant",
+    "accounts",
+    "acknowledgements",
+    "closures",
+    "code_challenges",
+    "code_entries",
+    "code_waits",
+    "envelopes",
+    "landlords",
+    "log_entries",
+    "log_head",
+    "meta",
+    "metadata",
+    "notices",
+    "people",
+    "status_changes",
+    "subjects",
+    "tested_forms",
+]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+# In SQLite only a column declared INTEGER can be the row's own key; it holds 64 bits anyway.
+_Big: Final = BigInteger().with_variant(Integer(), "sqlite")
+_Id: Final = String(200)
+_Name: Final = String(1000)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An instant as whole microseconds since the Unix epoch.
+
+    Takes aware datetimes (`ClockError` for a naive one) and gives them back in UTC; a stored
+    value that is no instant raises `StoreError`.
+    """
+
+    impl = _Big
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Return the microseconds from the epoch to ``value``."""
+        return None if value is None else (to_utc(value) - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Return the instant ``value`` microseconds after the epoch, in UTC."""
+        if value is None:
+            return None
+        problem = (
+            "the state holds an instant that is none: it was changed by something else; "
+            "restore it from a backup"
+        )
+        if not isinstance(value, int):
+            raise StoreError(problem)
+        try:
+            return _EPOCH + timedelta(microseconds=value)
+        except OverflowError as error:
+            raise StoreError(problem) from error
+
+
+metadata: Final = MetaData()
+
+meta: Final = Table(
+    "meta",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("schema_version", Integer, nullable=False),
+    Column("log_id", String(36), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    CheckConstraint("id = 1", name="meta_one_row"),
+)
+
+# --- the registry -------------------------------------------------------------------------
+
+landlords: Final = Table(
+    "landlords",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", _Name, nullable=False),
+    Column("also_known_as", JSON, nullable=False),
+    Column("sector", _Name, nullable=False),
+    Column("portal_access", Boolean, nullable=False),
+    Column("nation", String(32)),
+    Column("declared_on", Date),
+    Column("partnership_manager", _Name),
+    Column("paused", Boolean, nullable=False),
+    Column("added_at", Instant, nullable=False),
+)
+
+people: Final = Table(
+    "people",
+    metadata,
+    Column("landlord_id", ForeignKey("landlords.id"), primary_key=True),
+    Column("id", _Id, primary_key=True),
+    Column("name", _Name, nullable=False),
+    Column("role", _Name),
+    Column("added_at", Instant, nullable=False),
+    Column("removed_at", Instant),
+)
+
+accounts: Final = Table(
+    "accounts",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("landlord_id", ForeignKey("landlords.id"), nullable=False, index=True),
+    Column("username", _Name, nullable=False),
+    Column("email", _Name, nullable=False),
+    Column("roles", JSON, nullable=False),
+    Column("two_factor", Boolean, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_by_role", _Name, nullable=False),
+    Column("todo_kind", _Name),
+    Column("added_at", Instant, nullable=False),
+    Column("removed_at", Instant),
+)
+
+status_changes: Final = Table(
+    "status_changes",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("landlord_id", ForeignKey("landlords.id"), nullable=False, index=True),
+    Column("account_id", ForeignKey("accounts.id")),
+    Column("change", String(16), nullable=False),
+    Column("reason", _Name),
+    Column("person_id", _Id),
+    Column("at", Instant, nullable=False),
+    ForeignKeyConstraint(["landlord_id", "person_id"], ["people.landlord_id", "people.id"]),
+)
+
+acknowledgements: Final = Table(
+    "acknowledgements",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("landlord_id", _Id, nullable=False),
+    Column("person_id", _Id, nullable=False),
+    Column("terms_version", _Id, nullable=False),
+    Column("terms_digest", _Id, nullable=False),
+    Column("clauses", JSON, nullable=False),
+    Column("at", Instant, nullable=False),
+    ForeignKeyConstraint(["landlord_id", "person_id"], ["people.landlord_id", "people.id"]),
+    Index("acknowledgements_of_landlord", "landlord_id", "at"),
+)
+
+closures: Final = Table(
+    "closures",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("start_at", Instant, nullable=False),
+    Column("end_at", Instant, nullable=False, index=True),
+    Column("reason", _Name, nullable=False),
+)
+
+notices: Final = Table(
+    "notices",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("effective_on", Date, nullable=False),
+    Column("affects_automation", Boolean, nullable=False),
+    Column("title", _Name),
+)
+
+tested_forms: Final = Table(
+    "tested_forms",
+    metadata,
+    Column("landlord_id", ForeignKey("landlords.id"), primary_key=True),
+    Column("todo_kind", _Id, primary_key=True),
+    Column("fingerprint", _Name, nullable=False),
+    Column("tested_on", Date, nullable=False),
+)
+
+# --- the daily code -----------------------------------------------------------------------
+
+code_waits: Final = Table(
+    "code_waits",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("landlord_id", ForeignKey("landlords.id"), nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("entered_by", _Id),
+    Column("entered_at", Instant),
+    Column("taken_at", Instant),
+    Index("code_waits_of_account", "account_id", "requested_at"),
+)
+
+code_entries: Final = Table(
+    "code_entries",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("landlord_id", _Id, nullable=False),
+    Column("person_id", _Id, nullable=False),
+    Column("entered_at", Instant, nullable=False),
+    Column("handed_over_at", Instant, nullable=False),
+    ForeignKeyConstraint(["landlord_id", "person_id"], ["people.landlord_id", "people.id"]),
+    Index("code_entries_of_account", "account_id", "entered_at"),
+)
+
+# No foreign key: the portal that issues codes knows accounts which no landlord registered here.
+code_challenges: Final = Table(
+    "code_challenges",
+    metadata,
+    Column("account_id", _Id, primary_key=True),
+    Column("secret", String(64), nullable=False),
+    Column("counter", _Big, nullable=False),
+    Column("issued_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("wrong_tries", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+)
+
+# --- the decision log ---------------------------------------------------------------------
+
+log_head: Final = Table(
+    "log_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("size", _Big, nullable=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+    CheckConstraint("id = 1", name="log_head_one_row"),
+)
+
+log_entries: Final = Table(
+    "log_entries",
+    metadata,
+    Column("idx", _Big, primary_key=True, autoincrement=False),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("nodes", LargeBinary, nullable=False),
+)
+
+envelopes: Final = Table(
+    "envelopes",
+    metadata,
+    Column("idx", ForeignKey("log_entries.idx"), primary_key=True, autoincrement=False),
+    Column("slot", String(32), primary_key=True),
+    Column("token", String(64), nullable=False, index=True),
+    Column("ciphertext", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+subjects: Final = Table(
+    "subjects",
+    metadata,
+    Column("token", String(64), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("lookup", LargeBinary, nullable=False),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("kind", "lookup", name="subjects_lookup"),
+)
