@@ -240,12 +240,13 @@ code_challenges: Final = Table(
     "code_challenges",
     metadata,
     Column("account_id", _Id, primary_key=True),
-    Column("secret", String(64), nullable=False),
-    Column("counter", _Big, nullable=False),
+    Column("sealed_secret", LargeBinary, nullable=False),
     Column("issued_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Column("issued", Integer, nullable=False),
     Column("wrong_tries", Integer, nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("wrong_today", Integer, nullable=False),
+    Column("used_at", Instant),
 )
 
 # --- the decision log ---------------------------------------------------------------------
