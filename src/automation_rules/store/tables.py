@@ -1,21 +1,20 @@
 """Every table of the state, as SQLAlchemy Core tables on one `metadata`.
 
 The same tables serve SQLite and PostgreSQL. Instants are whole microseconds since
-1970-01-01T00:00:00Z, exact in both; days are SQL dates and mean London dates.
+1970-01-01T00:00:00Z, exact in both; days are ISO 8601 text and mean London dates.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import json
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    Date,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -24,6 +23,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     TypeDecorator,
     UniqueConstraint,
 )
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
 __all__ = [
+    "Day",
     "Instant",
+    "Texts",
     "accounts",
     "acknowledgements",
     "closures",
@@ -64,6 +66,11 @@ _Id: Final = String(200)
 _Name: Final = String(1000)
 
 
+_FOREIGN: Final = (
+    "the state holds a value that this library did not write: restore the state from a backup"
+)
+
+
 class Instant(TypeDecorator[datetime]):
     """An instant as whole microseconds since the Unix epoch.
 
@@ -82,16 +89,53 @@ class Instant(TypeDecorator[datetime]):
         """Return the instant ``value`` microseconds after the epoch, in UTC."""
         if value is None:
             return None
-        problem = (
-            "the state holds an instant that is none: it was changed by something else; "
-            "restore it from a backup"
-        )
         if not isinstance(value, int):
-            raise StoreError(problem)
+            raise StoreError(_FOREIGN)
         try:
             return _EPOCH + timedelta(microseconds=value)
         except OverflowError as error:
-            raise StoreError(problem) from error
+            raise StoreError(_FOREIGN) from error
+
+
+class Day(TypeDecorator[date]):
+    """A calendar day as ISO 8601 text; a stored value that is no day raises `StoreError`."""
+
+    impl = String(10)
+    cache_ok = True
+
+    def process_bind_param(self, value: date | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return ``value`` as YYYY-MM-DD."""
+        return None if value is None else value.isoformat()
+
+    def process_result_value(self, value: object, dialect: Dialect) -> date | None:  # noqa: ARG002
+        """Return the day that ``value`` names."""
+        if value is None:
+            return None
+        try:
+            return date.fromisoformat(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise StoreError(_FOREIGN) from error
+
+
+class Texts(TypeDecorator[tuple[str, ...]]):
+    """Several texts in order, as a JSON array; a stored value that is none raises `StoreError`."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str:  # noqa: ARG002
+        """Return ``value`` as a JSON array."""
+        return json.dumps(value)
+
+    def process_result_value(self, value: object, dialect: Dialect) -> tuple[str, ...]:  # noqa: ARG002
+        """Return the texts in the array."""
+        try:
+            texts = json.loads(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise StoreError(_FOREIGN) from error
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise StoreError(_FOREIGN)
+        return tuple(texts)
 
 
 metadata: Final = MetaData()
@@ -113,11 +157,11 @@ landlords: Final = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("name", _Name, nullable=False),
-    Column("also_known_as", JSON, nullable=False),
+    Column("also_known_as", Texts, nullable=False),
     Column("sector", _Name, nullable=False),
     Column("portal_access", Boolean, nullable=False),
     Column("nation", String(32)),
-    Column("declared_on", Date),
+    Column("declared_on", Day),
     Column("partnership_manager", _Name),
     Column("paused", Boolean, nullable=False),
     Column("added_at", Instant, nullable=False),
@@ -141,19 +185,20 @@ accounts: Final = Table(
     Column("landlord_id", ForeignKey("landlords.id"), nullable=False, index=True),
     Column("username", _Name, nullable=False),
     Column("email", _Name, nullable=False),
-    Column("roles", JSON, nullable=False),
+    Column("roles", Texts, nullable=False),
     Column("two_factor", Boolean, nullable=False),
     Column("status", String(16), nullable=False),
     Column("created_by_role", _Name, nullable=False),
     Column("todo_kind", _Name),
     Column("added_at", Instant, nullable=False),
     Column("removed_at", Instant),
+    CheckConstraint("status IN ('active', 'paused', 'deactivated')", name="accounts_status"),
 )
 
 status_changes: Final = Table(
     "status_changes",
     metadata,
-    Column("id", String(36), primary_key=True),
+    Column("id", _Big, primary_key=True),
     Column("landlord_id", ForeignKey("landlords.id"), nullable=False, index=True),
     Column("account_id", ForeignKey("accounts.id")),
     Column("change", String(16), nullable=False),
@@ -166,15 +211,14 @@ status_changes: Final = Table(
 acknowledgements: Final = Table(
     "acknowledgements",
     metadata,
-    Column("id", String(36), primary_key=True),
-    Column("landlord_id", _Id, nullable=False),
+    Column("id", _Big, primary_key=True),
+    Column("landlord_id", _Id, nullable=False, index=True),
     Column("person_id", _Id, nullable=False),
     Column("terms_version", _Id, nullable=False),
     Column("terms_digest", _Id, nullable=False),
-    Column("clauses", JSON, nullable=False),
+    Column("clauses", Texts, nullable=False),
     Column("at", Instant, nullable=False),
     ForeignKeyConstraint(["landlord_id", "person_id"], ["people.landlord_id", "people.id"]),
-    Index("acknowledgements_of_landlord", "landlord_id", "at"),
 )
 
 closures: Final = Table(
@@ -190,7 +234,7 @@ notices: Final = Table(
     "notices",
     metadata,
     Column("id", _Id, primary_key=True),
-    Column("effective_on", Date, nullable=False),
+    Column("effective_on", Day, nullable=False),
     Column("affects_automation", Boolean, nullable=False),
     Column("title", _Name),
 )
@@ -201,7 +245,7 @@ tested_forms: Final = Table(
     Column("landlord_id", ForeignKey("landlords.id"), primary_key=True),
     Column("todo_kind", _Id, primary_key=True),
     Column("fingerprint", _Name, nullable=False),
-    Column("tested_on", Date, nullable=False),
+    Column("tested_on", Day, nullable=False),
 )
 
 # --- the daily code -----------------------------------------------------------------------
