@@ -1,0 +1,838 @@
+"""When automation may run: windows, calendars and the portal's published hours.
+
+A window is a set of instants, possibly a different one for each kind of to-do. Every instant
+given must be aware; every instant returned is in UTC. Intervals are half-open, so a window that
+closes at 18:00 is closed at 18:00. Windows combine: ``hours - Closures([...])``,
+``WeeklyHours(...) | YearlyDates(...)``, ``window.only_for(TodoKind.CONFIRM_HOUSING_COSTS)``.
+
+The calendars know the London years `FIRST_YEAR` to `LAST_YEAR`. Whatever lies outside raises
+`HorizonError`, and an interval that would go on past them ends with them: unknown is closed.
+"""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from copy import copy
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from enum import Enum
+from functools import cache
+from heapq import merge
+from itertools import chain, groupby
+from typing import TYPE_CHECKING, Final
+
+from .actions import TodoKind
+from .clock import LONDON, to_utc
+from .errors import HorizonError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+__all__ = [
+    "FIRST_YEAR",
+    "LAST_PROCLAIMED_YEAR",
+    "LAST_YEAR",
+    "Always",
+    "BankHolidays",
+    "Closure",
+    "Closures",
+    "Interval",
+    "Nation",
+    "PortalHours",
+    "State",
+    "WeeklyHours",
+    "Window",
+    "WindowCode",
+    "YearlyDates",
+]
+
+FIRST_YEAR: Final = 1981
+"""The first London year known: since then every clock change is a Sunday at 01:00 UTC."""
+
+LAST_YEAR: Final = 2100
+"""The last London year known: the bank-holiday rules end with it."""
+
+LAST_PROCLAIMED_YEAR: Final = 2028
+"""The last year of the bank holidays published on gov.uk; later ones follow from rules only."""
+
+_BEGINNING: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
+_HORIZON: Final = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
+_TICK: Final = timedelta.resolution
+_NONE: Final = timedelta(0)
+_DAY: Final = timedelta(days=1)
+_MIDNIGHT: Final = time(0)
+_MONDAY_TO_FRIDAY: Final = frozenset(range(5))
+_MINUTES_PER_DAY: Final = 24 * 60
+
+_Span = tuple[datetime, datetime]
+_Pattern = tuple["WindowCode | None", ...]
+
+
+class Nation(Enum):
+    """Whose bank holidays count (reading ``nation``); the union is the cautious one."""
+
+    UNION = "union"
+    ENGLAND_AND_WALES = "england-and-wales"
+    SCOTLAND = "scotland"
+    NORTHERN_IRELAND = "northern-ireland"
+
+
+_SUBDIVISIONS: Final = {
+    Nation.UNION: ("ENG", "WLS", "SCT", "NIR"),
+    Nation.ENGLAND_AND_WALES: ("ENG", "WLS"),
+    Nation.SCOTLAND: ("SCT",),
+    Nation.NORTHERN_IRELAND: ("NIR",),
+}
+
+
+class WindowCode(Enum):
+    """Why an instant, or a piece of work, is outside the window; first that holds."""
+
+    CLOSURE = "closure"
+    ANNUAL_WINDOW_WRONG_TODO = "annual_window_wrong_todo"
+    WEEKEND = "weekend"
+    BANK_HOLIDAY = "bank_holiday"
+    OUTSIDE_HOURS = "outside_hours"
+    INSUFFICIENT_TIME_LEFT = "insufficient_time_left"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Interval:
+    """The instants from ``start`` up to but not including ``end``, both kept in UTC.
+
+    Raises:
+        ClockError: a bound is naive.
+        ValueError: ``start`` is not before ``end``.
+    """
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        """Bring both bounds to UTC and in order."""
+        _set_bounds(self)
+
+    @property
+    def duration(self) -> timedelta:
+        """The elapsed time, clock changes taken into account."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Closure:
+    """A time during which nothing may run: maintenance, or a pause that was asked for.
+
+    ``start`` is the first instant closed, ``end`` the first open again, both kept in UTC.
+    ``reason`` is free text for people; it is never compared and never shown by ``repr``.
+
+    Raises:
+        ClockError: a bound is naive.
+        ValueError: ``start`` is not before ``end``.
+    """
+
+    start: datetime
+    end: datetime
+    reason: str = field(default="", compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Bring both bounds to UTC and in order."""
+        _set_bounds(self)
+
+
+def _set_bounds(span: Interval | Closure) -> None:
+    start, end = to_utc(span.start), to_utc(span.end)
+    if start >= end:
+        raise ValueError(
+            f"start {start.isoformat()} is not before end {end.isoformat()}: give them in order"
+        )
+    object.__setattr__(span, "start", start)
+    object.__setattr__(span, "end", end)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A window at one instant: open or not, why not, and until when that stays so.
+
+    ``until`` is the next instant at which ``is_open`` changes, None when none is known.
+    """
+
+    is_open: bool
+    code: WindowCode | None
+    until: datetime | None
+
+
+class Window(ABC):
+    """An immutable set of instants, possibly a different one for each kind of to-do.
+
+    Every method takes the ``kind`` of to-do that the work is for; None stands for work that is
+    not about one kind. All raise `ClockError` for a naive instant and `HorizonError` for one
+    outside the years known.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _spans(self, start: datetime, kind: TodoKind | None, /) -> Iterator[_Span]:
+        """Yield the open spans from ``start`` on: maximal, ascending, clipped to the horizon.
+
+        ``start`` is in UTC and within the years known; a span that is open then begins with it.
+        """
+
+    def is_open(self, at: datetime, kind: TodoKind | None = None) -> bool:
+        """Tell whether the window is open at ``at``."""
+        return self._closing(_instant(at), kind) is not None
+
+    def next_change(self, after: datetime, kind: TodoKind | None = None) -> datetime | None:
+        """Return the first instant later than ``after`` at which the window opens or closes.
+
+        None says that there is none within the years known.
+        """
+        after = _instant(after)
+        for start, end in self._spans(after, kind):
+            change = end if start == after else start
+            return change if change < _HORIZON else None
+        return None
+
+    def intervals(
+        self, start: datetime, end: datetime, kind: TodoKind | None = None
+    ) -> Iterator[Interval]:
+        """Yield the open intervals, as long as they can be, clipped to [``start``, ``end``).
+
+        Raises:
+            ValueError: ``start`` is later than ``end``.
+        """
+        start, end = _instant(start), _bound(end)
+        if start > end:
+            raise ValueError(
+                f"start {start.isoformat()} is after end {end.isoformat()}: give them in order"
+            )
+        return self._intervals(start, end, kind)
+
+    def _intervals(
+        self, start: datetime, end: datetime, kind: TodoKind | None
+    ) -> Iterator[Interval]:
+        for opens, closes in self._spans(start, kind):
+            if opens >= end:
+                return
+            yield Interval(opens, min(closes, end))
+
+    def remaining(
+        self, at: datetime, until: datetime | None = None, kind: TodoKind | None = None
+    ) -> timedelta:
+        """Return how long the window is open in [``at``, ``until``).
+
+        Without ``until``: how long it stays open from ``at`` on, zero when it is closed then.
+
+        Raises:
+            ValueError: ``at`` is later than ``until``.
+        """
+        if until is not None:
+            return sum((i.duration for i in self.intervals(at, until, kind)), _NONE)
+        at = _instant(at)
+        closing = self._closing(at, kind)
+        return _NONE if closing is None else closing - at
+
+    def can_start(
+        self,
+        at: datetime,
+        duration: timedelta,
+        margin: timedelta = _NONE,
+        kind: TodoKind | None = None,
+    ) -> bool:
+        """Tell whether work begun at ``at`` ends within the interval, ``margin`` to spare.
+
+        Work that ends exactly at closing fits.
+
+        Raises:
+            ValueError: ``duration`` or ``margin`` is negative.
+        """
+        _check_work(duration, margin)
+        at = _instant(at)
+        closing = self._closing(at, kind)
+        return closing is not None and closing - at - margin >= duration
+
+    def last_safe_start(
+        self,
+        at: datetime,
+        duration: timedelta,
+        margin: timedelta = _NONE,
+        kind: TodoKind | None = None,
+    ) -> datetime | None:
+        """Return the latest instant from ``at`` on at which work can still start.
+
+        Only one interval counts: the one open at ``at``, or the next when the window is closed.
+        None says that it is too short, or that its last safe start has passed.
+
+        Raises:
+            ValueError: ``duration`` or ``margin`` is negative.
+        """
+        _check_work(duration, margin)
+        for start, end in self._spans(_instant(at), kind):
+            spare = end - start - margin - duration
+            return None if spare < _NONE else min(start + spare, end - _TICK)
+        return None
+
+    def next_start(
+        self,
+        at: datetime,
+        duration: timedelta = _NONE,
+        kind: TodoKind | None = None,
+        *,
+        within: timedelta = timedelta(days=400),
+    ) -> datetime | None:
+        """Return the first instant from ``at`` up to ``at + within`` at which work can start.
+
+        None says that there is none, or none within the years known.
+
+        Raises:
+            ValueError: ``duration`` or ``within`` is negative.
+        """
+        _check_work(duration, within)
+        at = _instant(at)
+        for start, end in self._spans(at, kind):
+            if start - at > within:
+                return None
+            if end - start >= duration:
+                return start
+        return None
+
+    def __or__(self, other: Window) -> Window:
+        """Return the window that is open when either is."""
+        return _Combined(self, other, operator.or_)
+
+    def __and__(self, other: Window) -> Window:
+        """Return the window that is open when both are."""
+        return _Combined(self, other, operator.and_)
+
+    def __sub__(self, other: Window) -> Window:
+        """Return the window that is open when this one is and ``other`` is not."""
+        return _Combined(self, other, _but_not)
+
+    def only_for(self, *kinds: TodoKind) -> Window:
+        """Return this window for ``kinds``, and never open for any other kind or for none."""
+        return _OnlyFor(self, kinds)
+
+    def _closing(self, at: datetime, kind: TodoKind | None) -> datetime | None:
+        """Return the end of the interval that holds ``at``; None when the window is closed."""
+        for start, end in self._spans(at, kind):
+            return end if start == at else None
+        return None
+
+
+class Always(Window):
+    """Open at every instant of the years known."""
+
+    __slots__ = ()
+
+    def _spans(self, start: datetime, _kind: TodoKind | None, /) -> Iterator[_Span]:
+        yield start, _HORIZON
+
+
+class WeeklyHours(Window):
+    """The same hours on some days of every week, by London's clocks.
+
+    ``days`` counts from Monday, 0, to Sunday, 6. The hours are [``opens``, ``closes``); a
+    ``closes`` of ``time(0)`` is the midnight that ends the day.
+
+    Raises:
+        ValueError: no day, or one that is not 0 to 6; hours that end before they begin; an edge
+            between midnight and 03:00, where a clock change leaves out or repeats times; a time
+            with a zone.
+    """
+
+    __slots__ = ("closes", "days", "opens")
+
+    def __init__(self, days: Collection[int], opens: time, closes: time) -> None:
+        """Check and keep the days and the hours."""
+        if not days or not all(0 <= day <= 6 for day in days):
+            raise ValueError("days: give at least one of 0 (Monday) to 6 (Sunday)")
+        for name, edge in (("opens", opens), ("closes", closes)):
+            if edge.tzinfo is not None:
+                raise ValueError(f"{name}: give a time without a zone; London's clocks are meant")
+            if _MIDNIGHT < edge < time(3):
+                raise ValueError(
+                    f"{name}: {edge} may be left out or repeated when the clocks change;"
+                    " give midnight, or 03:00 or later"
+                )
+        if opens >= closes != _MIDNIGHT:
+            raise ValueError("closes: give a time after opens, or 00:00 for the day's end")
+        self.days: Final = frozenset(days)
+        self.opens: Final = opens
+        self.closes: Final = closes
+
+    def _spans(self, start: datetime, _kind: TodoKind | None, /) -> Iterator[_Span]:
+        from dateutil.rrule import WEEKLY, rrule
+
+        days = rrule(
+            WEEKLY,
+            byweekday=sorted(self.days),
+            dtstart=datetime.combine(start.astimezone(LONDON), _MIDNIGHT),
+            until=datetime.combine(date(LAST_YEAR, 12, 31), _MIDNIGHT),
+        )
+        ends_next_day = _DAY if self.closes == _MIDNIGHT else _NONE
+        return _tidy(
+            ((_wall(day, self.opens), _wall(day + ends_next_day, self.closes)) for day in days),
+            start,
+        )
+
+
+class YearlyDates(Window):
+    """Whole London days from one date to another, both included, every year.
+
+    ``first`` and ``last`` are (month, day); a range that ends before it begins runs over the
+    turn of the year.
+
+    Raises:
+        ValueError: no such date in every year.
+    """
+
+    __slots__ = ("first", "last")
+
+    def __init__(self, first: tuple[int, int], last: tuple[int, int]) -> None:
+        """Check and keep the dates."""
+        for name, (month, day) in (("first", first), ("last", last)):
+            try:
+                date(FIRST_YEAR, month, day)
+            except ValueError as error:
+                raise ValueError(
+                    f"{name}: month {month}, day {day} is not a date in every year"
+                ) from error
+        self.first: Final = first
+        self.last: Final = last
+
+    def holds(self, day: date) -> bool:
+        """Tell whether the London date ``day`` is one of the dates."""
+        monthday = (day.month, day.day)
+        if self.first <= self.last:
+            return self.first <= monthday <= self.last
+        return monthday >= self.first or monthday <= self.last
+
+    def _spans(self, start: datetime, _kind: TodoKind | None, /) -> Iterator[_Span]:
+        turns = self.first > self.last
+        return _tidy(
+            (
+                (_wall(date(year, *self.first)), _wall(date(year + turns, *self.last) + _DAY))
+                for year in range(start.year - 1, LAST_YEAR + 1)
+            ),
+            start,
+        )
+
+
+class Closures(Window):
+    """The instants that fall into any of some closures; used as ``window - Closures([...])``."""
+
+    __slots__ = ("_ends", "_starts")
+
+    def __init__(self, closures: Iterable[Closure]) -> None:
+        """Keep the closures, merged where they touch."""
+        merged: list[_Span] = []
+        for closure in sorted(closures):
+            if merged and closure.start <= merged[-1][1]:
+                merged[-1] = merged[-1][0], max(merged[-1][1], closure.end)
+            else:
+                merged.append((closure.start, closure.end))
+        self._starts: Final = tuple(start for start, _ in merged)
+        self._ends: Final = tuple(end for _, end in merged)
+
+    def __bool__(self) -> bool:
+        """Tell whether there is any closure at all."""
+        return bool(self._starts)
+
+    def covers(self, at: datetime) -> bool:
+        """Tell whether ``at``, any aware instant, falls into a closure."""
+        index = bisect_right(self._starts, at)
+        return index > 0 and at < self._ends[index - 1]
+
+    def _spans(self, start: datetime, _kind: TodoKind | None, /) -> Iterator[_Span]:
+        return _tidy(zip(self._starts, self._ends, strict=True), start)
+
+
+class BankHolidays(Window):
+    """The bank holidays of a nation: a set of London dates, and the window of their whole days.
+
+    The weekend day that a substitute stands for is listed too. ``extra`` days are added and
+    ``removed`` days taken away: proclamations come with as little as ten days' notice.
+
+    Raises:
+        TypeError: ``extra`` or ``removed`` holds something other than a plain date.
+        HorizonError: it holds a date outside the years known.
+        ValueError: a date is both extra and removed.
+    """
+
+    __slots__ = ("_extra", "_removed", "nation")
+
+    def __init__(
+        self, nation: Nation, extra: Iterable[date] = (), removed: Iterable[date] = ()
+    ) -> None:
+        """Keep the nation and the days that depart from the published list."""
+        self.nation: Final = nation
+        self._extra: Final = frozenset(_known_date(day) for day in extra)
+        self._removed: Final = frozenset(_known_date(day) for day in removed)
+        if both := self._extra & self._removed:
+            raise ValueError(f"{min(both)} is both extra and removed: keep it in one of them")
+
+    def __contains__(self, day: date) -> bool:
+        """Tell whether the London date ``day`` is a bank holiday.
+
+        Raises:
+            TypeError: ``day`` is a datetime, whose date depends on the zone, or no date.
+            HorizonError: ``day`` lies outside the years known.
+        """
+        _known_date(day)
+        return day in self._extra or (
+            day in _published(self.nation, day.year) and day not in self._removed
+        )
+
+    def is_provisional(self, day: date) -> bool:
+        """Tell whether what is known of ``day`` follows from rules, not from the published list.
+
+        Raises:
+            TypeError: ``day`` is a datetime, or no date.
+            HorizonError: ``day`` lies outside the years known.
+        """
+        return _known_date(day).year > LAST_PROCLAIMED_YEAR
+
+    def _spans(self, start: datetime, _kind: TodoKind | None, /) -> Iterator[_Span]:
+        years = range(start.astimezone(LONDON).year, LAST_YEAR + 1)
+        days = chain.from_iterable(self._days(year) for year in years)
+        return _tidy(((_wall(day), _wall(day + _DAY)) for day in days), start)
+
+    def _days(self, year: int) -> list[date]:
+        extra = {day for day in self._extra if day.year == year}
+        return sorted((_published(self.nation, year) - self._removed) | extra)
+
+
+class PortalHours(Window):
+    """The Landlord Portal's hours for automation (``when.core-hours``, ``when.annual-window``).
+
+    Monday to Friday from 08:00 to 18:00 without bank holidays, and from 1 April to 15 May every
+    hour of every day for the annual rent change, all by London's clocks, less the closures.
+
+    Args:
+        nation: whose bank holidays are left out.
+        bank_holidays_open: the reading ``bank_holidays=open``: they keep the core hours.
+        annual_kinds: the kinds of to-do that the annual window is for; none: no annual window.
+        extra: further bank holidays.
+        removed: days that are no bank holidays after all.
+        closures: what is taken away from every window.
+        days, opens, closes: the core hours, in whole minutes, as for `WeeklyHours`.
+        annual_first, annual_last: the annual window's dates, as for `YearlyDates`.
+
+    Raises:
+        ValueError, TypeError, HorizonError: as the windows that this one is made of.
+    """
+
+    __slots__ = ("_annual", "_annual_kinds", "_closures", "_core", "bank_holidays")
+
+    def __init__(
+        self,
+        *,
+        nation: Nation = Nation.UNION,
+        bank_holidays_open: bool = False,
+        annual_kinds: frozenset[TodoKind] = frozenset({TodoKind.CONFIRM_HOUSING_COSTS}),
+        extra: Iterable[date] = (),
+        removed: Iterable[date] = (),
+        closures: Iterable[Closure] = (),
+        days: Collection[int] = _MONDAY_TO_FRIDAY,
+        opens: time = time(8),
+        closes: time = time(18),
+        annual_first: tuple[int, int] = (4, 1),
+        annual_last: tuple[int, int] = (5, 15),
+    ) -> None:
+        """Compose the hours; the calendars are read when a year is first asked about."""
+        for name, edge in (("opens", opens), ("closes", closes)):
+            if edge.second or edge.microsecond:
+                raise ValueError(f"{name}: {edge} is not a whole minute")
+        holidays = BankHolidays(nation, extra, removed)
+        hours: Window = WeeklyHours(days, opens, closes)
+        annual = YearlyDates(annual_first, annual_last)
+        closed_holidays = None if bank_holidays_open else holidays
+        core = hours - holidays if closed_holidays else hours
+        self.bank_holidays: Final = holidays
+        self._annual_kinds = tuple(annual_kinds)
+        self._annual = _Timetable(core | annual, days, closed_holidays, None)
+        self._core = _Timetable(core, days, closed_holidays, annual if annual_kinds else None)
+        self._closures = Closures(closures)
+
+    def with_closures(self, closures: Iterable[Closure]) -> PortalHours:
+        """Return the same hours less ``closures`` as well; the calendars are shared."""
+        other = copy(self)
+        own = zip(self._closures._starts, self._closures._ends, strict=True)
+        other._closures = Closures([*(Closure(*span) for span in own), *closures])
+        return other
+
+    def code(self, at: datetime, kind: TodoKind | None = None) -> WindowCode | None:
+        """Return why the window is closed at ``at``; None when it is open."""
+        zone = at.tzinfo
+        try:
+            if zone is LONDON:
+                local = at
+            else:
+                local = (at if zone is UTC else _instant(at)).astimezone(LONDON)
+        except OverflowError:
+            raise _beyond(at) from None
+        table = self._annual if kind in self._annual_kinds else self._core
+        code = table.codes[local.toordinal()][local.hour * 60 + local.minute]
+        if self._closures and self._closures.covers(at):
+            return WindowCode.CLOSURE
+        return code
+
+    def is_open(self, at: datetime, kind: TodoKind | None = None) -> bool:
+        """Tell whether the window is open at ``at``."""
+        return self.code(at, kind) is None
+
+    def state(self, at: datetime, kind: TodoKind | None = None) -> State:
+        """Return whether the window is open at ``at``, why not, and until when."""
+        code = self.code(at, kind)
+        return State(code is None, code, self.next_change(at, kind))
+
+    def next_change(self, after: datetime, kind: TodoKind | None = None) -> datetime | None:
+        """Return the first instant later than ``after`` at which the window opens or closes.
+
+        None says that there is none within the years known.
+        """
+        if self._closures:
+            return super().next_change(after, kind)
+        if after.tzinfo is not UTC:
+            after = _instant(after)
+        table = self._annual if kind in self._annual_kinds else self._core
+        edges = table.edges[after.year]
+        index = bisect_right(edges, after)
+        return edges[index] if index < len(edges) else next(table.edges_after(after), None)
+
+    def _spans(self, start: datetime, kind: TodoKind | None, /) -> Iterator[_Span]:
+        table = self._annual if kind in self._annual_kinds else self._core
+        if not self._closures:
+            return table.spans(start)
+        return _sweep(table.spans(start), self._closures._spans(start, kind), _but_not)
+
+
+class _OnlyFor(Window):
+    """A window restricted to some kinds of to-do."""
+
+    __slots__ = ("_kinds", "_window")
+
+    def __init__(self, window: Window, kinds: Sequence[TodoKind]) -> None:
+        self._window = window
+        self._kinds = kinds
+
+    def _spans(self, start: datetime, kind: TodoKind | None, /) -> Iterator[_Span]:
+        return self._window._spans(start, kind) if kind in self._kinds else iter(())
+
+
+class _Combined(Window):
+    """The instants that ``keep(in left, in right)`` holds for."""
+
+    __slots__ = ("_keep", "_left", "_right")
+
+    def __init__(self, left: Window, right: Window, keep: Callable[[bool, bool], bool]) -> None:
+        self._left = left
+        self._right = right
+        self._keep = keep
+
+    def _spans(self, start: datetime, kind: TodoKind | None, /) -> Iterator[_Span]:
+        return _sweep(self._left._spans(start, kind), self._right._spans(start, kind), self._keep)
+
+
+class _Timetable:
+    """A window as tables for fast answers, filled as they are asked for."""
+
+    __slots__ = ("codes", "edges")
+
+    def __init__(
+        self,
+        window: Window,
+        days: Collection[int],
+        holidays: BankHolidays | None,
+        others_only: YearlyDates | None,
+    ) -> None:
+        """Tabulate ``window``; the rest tells why it is closed.
+
+        On the dates ``others_only`` it would be open, were it for another kind of to-do.
+        """
+        self.codes: Final = _Codes(window, days, holidays, others_only)
+        self.edges: Final = _Edges(window)
+
+    def edges_after(self, after: datetime) -> Iterator[datetime]:
+        """Yield the instants of change later than ``after``."""
+        for year in range(after.year, LAST_YEAR + 1):
+            edges = self.edges[year]
+            yield from edges[bisect_right(edges, after) :]
+
+    def spans(self, start: datetime) -> Iterator[_Span]:
+        """Yield the open spans, as `Window._spans` does."""
+        local = start.astimezone(LONDON)
+        edges = chain(self.edges_after(start), (_HORIZON,))
+        if self.codes[local.toordinal()][local.hour * 60 + local.minute] is None:
+            yield start, next(edges)
+        # Two by two, an opening and its closing; an odd horizon finds the window closed.
+        yield from zip(edges, edges, strict=False)
+
+
+class _Codes(dict[int, _Pattern]):
+    """London days, by ordinal, to why each minute by London's clocks is closed; None for open.
+
+    Reading the clocks is enough, because `WeeklyHours` keeps edges off the minutes that a
+    clock change leaves out or repeats.
+    """
+
+    __slots__ = ("_days", "_holidays", "_others_only", "_patterns", "_window")
+
+    def __init__(
+        self,
+        window: Window,
+        days: Collection[int],
+        holidays: BankHolidays | None,
+        others_only: YearlyDates | None,
+    ) -> None:
+        self._window = window
+        self._days = days
+        self._holidays = holidays
+        self._others_only = others_only
+        self._patterns: dict[_Pattern, _Pattern] = {}
+
+    def __missing__(self, ordinal: int) -> _Pattern:
+        day = _known_date(date.fromordinal(ordinal))
+        codes: list[WindowCode | None] = [self._reason(day)] * _MINUTES_PER_DAY
+        midnight = _wall(day + _DAY)
+        for opening, closing in self._window._spans(_wall(day), None):
+            if opening >= midnight:
+                break
+            first = _minute(opening)
+            last = _minute(closing) if closing < midnight else _MINUTES_PER_DAY
+            codes[first:last] = [None] * (last - first)
+        pattern = tuple(codes)
+        # Days look alike: thousands of them share a handful of patterns.
+        self[ordinal] = pattern = self._patterns.setdefault(pattern, pattern)
+        return pattern
+
+    def _reason(self, day: date) -> WindowCode:
+        if self._others_only is not None and self._others_only.holds(day):
+            return WindowCode.ANNUAL_WINDOW_WRONG_TODO
+        if day.weekday() >= 5 and day.weekday() not in self._days:
+            return WindowCode.WEEKEND
+        if self._holidays is not None and day in self._holidays:
+            return WindowCode.BANK_HOLIDAY
+        return WindowCode.OUTSIDE_HOURS
+
+
+class _Edges(dict[int, list[datetime]]):
+    """UTC years to the instants in them at which a window opens or closes."""
+
+    __slots__ = ("_window",)
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+
+    def __missing__(self, year: int) -> list[datetime]:
+        if not FIRST_YEAR <= year <= LAST_YEAR:
+            raise _beyond(year)
+        first, last = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+        # From the tick before, so that what goes on over the turn of the year is no edge.
+        edges: list[datetime] = []
+        for span in self._window._spans(max(first - _TICK, _BEGINNING), None):
+            edges += (edge for edge in span if first <= edge < last)
+            if span[1] >= last:
+                break
+        self[year] = edges
+        return edges
+
+
+def _minute(at: datetime) -> int:
+    local = at.astimezone(LONDON)
+    return local.hour * 60 + local.minute
+
+
+def _sweep(
+    left: Iterator[_Span], right: Iterator[_Span], keep: Callable[[bool, bool], bool]
+) -> Iterator[_Span]:
+    """Yield the maximal spans on which ``keep(in left, in right)`` holds."""
+    edges = merge(
+        ((edge, 0) for span in left for edge in span),
+        ((edge, 1) for span in right for edge in span),
+    )
+    inside = [False, False]
+    opening: datetime | None = None
+    for instant, sides in groupby(edges, key=operator.itemgetter(0)):
+        for _, side in sides:
+            inside[side] = not inside[side]
+        if keep(*inside):
+            opening = opening or instant
+        elif opening:
+            yield opening, instant
+            opening = None
+
+
+def _but_not(left: bool, right: bool) -> bool:
+    return left and not right
+
+
+def _tidy(spans: Iterable[_Span], start: datetime) -> Iterator[_Span]:
+    """Clip ascending spans to [``start``, horizon) and join those that touch."""
+    opening = closing = start
+    for first, last in spans:
+        if first <= closing:
+            closing = max(closing, last)
+            continue
+        if opening < closing:
+            yield opening, min(closing, _HORIZON)
+        if first >= _HORIZON:
+            return
+        opening, closing = first, last
+    if opening < closing:
+        yield opening, min(closing, _HORIZON)
+
+
+def _wall(day: date, at: time = _MIDNIGHT) -> datetime:
+    """Return the instant at which London's clocks show ``at`` on ``day``, in UTC."""
+    return datetime.combine(day, at, LONDON).astimezone(UTC)
+
+
+def _instant(at: datetime) -> datetime:
+    """Return ``at`` in UTC; raise `HorizonError` when it lies outside the years known."""
+    # The year first: the first and the last instants of all have no equivalent in UTC.
+    if at.utcoffset() is not None and not FIRST_YEAR - 1 <= at.year <= LAST_YEAR + 1:
+        raise _beyond(at)
+    at = to_utc(at)
+    if not _BEGINNING <= at < _HORIZON:
+        raise _beyond(at)
+    return at
+
+
+def _bound(at: datetime) -> datetime:
+    at = to_utc(at)
+    return at if at == _HORIZON else _instant(at)
+
+
+def _known_date(day: date) -> date:
+    if isinstance(day, datetime) or not isinstance(day, date):
+        raise TypeError(f"a plain London date is needed, not {type(day).__name__}")
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise _beyond(day)
+    return day
+
+
+def _beyond(what: date | int) -> HorizonError:
+    shown = what.isoformat() if isinstance(what, date) else what
+    return HorizonError(f"{shown}: calendars are known for the years {FIRST_YEAR} to {LAST_YEAR}")
+
+
+def _check_work(duration: timedelta, spare: timedelta) -> None:
+    if duration < _NONE or spare < _NONE:
+        raise ValueError("durations and margins must not be negative")
+
+
+@cache
+def _published(nation: Nation, year: int) -> frozenset[date]:
+    # Importing holidays takes longer than deciding, so only when a calendar is needed; without
+    # a subdivision it leaves out Easter Monday and the August holiday.
+    from holidays import country_holidays
+
+    return frozenset(
+        chain.from_iterable(
+            country_holidays("GB", subdiv=subdivision, years=year, expand=False)
+            for subdivision in _SUBDIVISIONS[nation]
+        )
+    )
