@@ -20,7 +20,7 @@ from .clock import to_london, to_utc
 from .errors import ClockError, FieldError, InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from enum import Enum
 
 __all__ = [
@@ -307,15 +307,6 @@ def custom_field(parse: Callable[[object], object]) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
-def _one_of(values: Sequence[str]) -> Any:
-    def parse(value: object) -> str:
-        if not isinstance(value, str) or value not in values:
-            raise ValueError(f"must be one of {', '.join(values)}")
-        return value
-
-    return custom_field(parse)
-
-
 TextField = Annotated[str, Field(max_length=MAX_TEXT)]
 IdField = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 InstantField = Annotated[
@@ -333,10 +324,17 @@ DurationField = Annotated[
 ]
 
 
-def choice_field(enum: type[Enum]) -> Any:
-    """Return a pydantic field type that accepts the values of ``enum`` as text."""
-    values = [member.value for member in enum]
-    return Annotated[str, _one_of(values), WithJsonSchema({"type": "string", "enum": values})]
+def choice_field(enum: type[Enum]) -> BeforeValidator:
+    """Return a pydantic validator that reads a member of ``enum`` from its value."""
+    accepted = {member.value: member for member in enum}
+
+    def parse(value: object) -> object:
+        member = accepted.get(value) if isinstance(value, str) else value
+        if not isinstance(member, enum):
+            raise ValueError(f"must be one of {', '.join(accepted)}")
+        return member
+
+    return custom_field(parse)
 
 
 class InputModel(BaseModel):

@@ -317,10 +317,10 @@ def _read_item(document: Mapping[str, Any]) -> Request | InvalidRequestError:
         return InvalidRequestError(field_errors(error))
 
 
-_Status = choice_field(AccountStatus)
-_Channel = choice_field(Channel)
-_Mode = choice_field(Mode)
-_Nation = choice_field(Nation)
+_Status = Annotated[AccountStatus, choice_field(AccountStatus)]
+_Channel = Annotated[Channel, choice_field(Channel)]
+_Mode = Annotated[Mode, choice_field(Mode)]
+_Nation = Annotated[Nation, choice_field(Nation)]
 
 
 class _SmsCodeDocument(InputModel):
@@ -472,7 +472,7 @@ def _subject(document: _SubjectDocument) -> Subject:
         email=facts.email,
         roles=None if facts.roles is None else frozenset(_known(Role, r) for r in facts.roles),
         two_factor=facts.two_factor,
-        status=None if facts.status is None else AccountStatus(facts.status),
+        status=facts.status,
         created_by_role=(
             None if facts.created_by_role is None else _known(Role, facts.created_by_role)
         ),
@@ -481,7 +481,7 @@ def _subject(document: _SubjectDocument) -> Subject:
         else SmsCode(
             provided_at=code.provided_at,
             provided_by=code.provided_by,
-            channel=None if code.channel is None else Channel(code.channel),
+            channel=code.channel,
         ),
     )
 
@@ -506,7 +506,7 @@ def _landlord(document: _LandlordDocument) -> LandlordFacts:
         also_known_as=tuple(document.also_known_as or ()),
         sector=document.sector,
         portal_access=document.portal_access,
-        nation=None if document.nation is None else Nation(document.nation),
+        nation=document.nation,
         declared_on=declared_on,
         partnership_manager=document.partnership_manager,
         automation_accounts=_maybe_tuple(document.automation_accounts),
@@ -519,7 +519,7 @@ def _context(document: _ContextDocument) -> Context:
     form = document.form
     return Context(
         time=document.time,
-        mode=Mode.LIVE if document.mode is None else Mode(document.mode),
+        mode=document.mode or Mode.LIVE,
         landlord=_landlord(document.landlord or _LandlordDocument()),
         expected_duration=document.expected_duration,
         closures=tuple(Closure(c.from_, c.to, c.reason or "") for c in document.closures or ()),

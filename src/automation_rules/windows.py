@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 __all__ = [
+    "ANNUAL_FIRST",
+    "ANNUAL_LAST",
     "FIRST_YEAR",
     "LAST_PROCLAIMED_YEAR",
     "LAST_YEAR",
@@ -56,6 +58,12 @@ LAST_YEAR: Final = 2100
 
 LAST_PROCLAIMED_YEAR: Final = 2028
 """The last year of the bank holidays published on gov.uk; later ones follow from rules only."""
+
+ANNUAL_FIRST: Final = (4, 1)
+"""The published annual window's first month and day (``when.annual-window``)."""
+
+ANNUAL_LAST: Final = (5, 15)
+"""The published annual window's last month and day; that day is included."""
 
 _BEGINNING: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 _HORIZON: Final = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
@@ -423,25 +431,26 @@ class YearlyDates(Window):
 class Closures(Window):
     """The instants that fall into any of some closures; used as ``window - Closures([...])``."""
 
-    __slots__ = ("_ends", "_starts")
+    __slots__ = ("_ends", "_starts", "closures")
 
     def __init__(self, closures: Iterable[Closure]) -> None:
-        """Keep the closures, merged where they touch."""
-        merged: list[_Span] = []
-        for closure in sorted(closures):
-            if merged and closure.start <= merged[-1][1]:
-                merged[-1] = merged[-1][0], max(merged[-1][1], closure.end)
+        """Keep the closures, and their spans merged where they touch."""
+        self.closures: Final = tuple(sorted(closures))
+        starts: list[datetime] = []
+        ends: list[datetime] = []
+        for closure in self.closures:
+            if ends and closure.start <= ends[-1]:
+                ends[-1] = max(ends[-1], closure.end)
             else:
-                merged.append((closure.start, closure.end))
-        self._starts: Final = tuple(start for start, _ in merged)
-        self._ends: Final = tuple(end for _, end in merged)
+                starts.append(closure.start)
+                ends.append(closure.end)
+        self._starts: Final = starts
+        self._ends: Final = ends
 
-    def __bool__(self) -> bool:
-        """Tell whether there is any closure at all."""
-        return bool(self._starts)
-
-    def covers(self, at: datetime) -> bool:
-        """Tell whether ``at``, any aware instant, falls into a closure."""
+    def holds(self, at: datetime) -> bool:
+        """Tell whether the aware instant ``at`` falls into a closure, within no matter what years.
+        """
+        at = at.astimezone(UTC)
         index = bisect_right(self._starts, at)
         return index > 0 and at < self._ends[index - 1]
 
@@ -538,44 +547,42 @@ class PortalHours(Window):
         days: Collection[int] = _MONDAY_TO_FRIDAY,
         opens: time = time(8),
         closes: time = time(18),
-        annual_first: tuple[int, int] = (4, 1),
-        annual_last: tuple[int, int] = (5, 15),
+        annual_first: tuple[int, int] = ANNUAL_FIRST,
+        annual_last: tuple[int, int] = ANNUAL_LAST,
     ) -> None:
         """Compose the hours; the calendars are read when a year is first asked about."""
         for name, edge in (("opens", opens), ("closes", closes)):
             if edge.second or edge.microsecond:
                 raise ValueError(f"{name}: {edge} is not a whole minute")
+        core = WeeklyHours(days, opens, closes)
         holidays = BankHolidays(nation, extra, removed)
-        hours: Window = WeeklyHours(days, opens, closes)
-        annual = YearlyDates(annual_first, annual_last)
-        closed_holidays = None if bank_holidays_open else holidays
-        core = hours - holidays if closed_holidays else hours
-        self.bank_holidays: Final = holidays
+        annual = YearlyDates(annual_first, annual_last) if annual_kinds else None
+        closed = None if bank_holidays_open else holidays
+        self.bank_holidays = holidays
         self._annual_kinds = tuple(annual_kinds)
-        self._annual = _Timetable(core | annual, days, closed_holidays, None)
-        self._core = _Timetable(core, days, closed_holidays, annual if annual_kinds else None)
-        self._closures = Closures(closures)
+        self._annual = _Timetable(core, closed, annual, applies=True)
+        self._core = _Timetable(core, closed, annual, applies=False)
+        self._closures = _closures_or_none(closures)
 
     def with_closures(self, closures: Iterable[Closure]) -> PortalHours:
         """Return the same hours less ``closures`` as well; the calendars are shared."""
         other = copy(self)
-        own = zip(self._closures._starts, self._closures._ends, strict=True)
-        other._closures = Closures([*(Closure(*span) for span in own), *closures])
+        own = self._closures.closures if self._closures is not None else ()
+        other._closures = _closures_or_none((*own, *closures))
         return other
 
     def code(self, at: datetime, kind: TodoKind | None = None) -> WindowCode | None:
-        """Return why the window is closed at ``at``; None when it is open."""
+        """Return why the window is closed at ``at``, by the first code that holds; None if open."""
         zone = at.tzinfo
-        try:
-            if zone is LONDON:
-                local = at
-            else:
-                local = (at if zone is UTC else _instant(at)).astimezone(LONDON)
-        except OverflowError:
-            raise _beyond(at) from None
-        table = self._annual if kind in self._annual_kinds else self._core
-        code = table.codes[local.toordinal()][local.hour * 60 + local.minute]
-        if self._closures and self._closures.covers(at):
+        if zone is LONDON:
+            local = at
+        elif zone is UTC and at.year >= FIRST_YEAR:
+            local = at.astimezone(LONDON)
+        else:
+            local = _instant(at).astimezone(LONDON)
+        days = self._annual if kind in self._annual_kinds else self._core
+        code = days[local.toordinal()][local.hour * 60 + local.minute]
+        if self._closures is not None and self._closures.holds(at):
             return WindowCode.CLOSURE
         return code
 
@@ -593,20 +600,21 @@ class PortalHours(Window):
 
         None says that there is none within the years known.
         """
-        if self._closures:
+        if self._closures is not None:
             return super().next_change(after, kind)
         if after.tzinfo is not UTC:
             after = _instant(after)
-        table = self._annual if kind in self._annual_kinds else self._core
-        edges = table.edges[after.year]
+        days = self._annual if kind in self._annual_kinds else self._core
+        edges = days.edges[after.year * 12 + after.month]
         index = bisect_right(edges, after)
-        return edges[index] if index < len(edges) else next(table.edges_after(after), None)
+        return edges[index] if index < len(edges) else next(days.edges_after(after), None)
 
     def _spans(self, start: datetime, kind: TodoKind | None, /) -> Iterator[_Span]:
-        table = self._annual if kind in self._annual_kinds else self._core
-        if not self._closures:
-            return table.spans(start)
-        return _sweep(table.spans(start), self._closures._spans(start, kind), _but_not)
+        days = self._annual if kind in self._annual_kinds else self._core
+        spans = days.spans(start)
+        if self._closures is None:
+            return spans
+        return _sweep(spans, self._closures._spans(start, kind), _but_not)
 
 
 class _OnlyFor(Window):
@@ -636,113 +644,113 @@ class _Combined(Window):
         return _sweep(self._left._spans(start, kind), self._right._spans(start, kind), self._keep)
 
 
-class _Timetable:
-    """A window as tables for fast answers, filled as they are asked for."""
+class _Timetable(dict[int, _Pattern]):
+    """The portal's hours for some kinds of to-do, without closures, as tables that fill on demand.
 
-    __slots__ = ("codes", "edges")
+    London days, by ordinal, map to why each minute by London's clocks is closed, None for open.
+    Reading the clocks is enough, because `WeeklyHours` keeps edges off the times that a clock
+    change leaves out or repeats. ``edges`` maps UTC months, as year * 12 + month, to the
+    instants in them at which the window opens or closes.
+    """
+
+    __slots__ = ("_annual", "_applies", "_closes", "_core", "_holidays", "_opens", "edges")
 
     def __init__(
         self,
-        window: Window,
-        days: Collection[int],
+        core: WeeklyHours,
         holidays: BankHolidays | None,
-        others_only: YearlyDates | None,
+        annual: YearlyDates | None,
+        *,
+        applies: bool,
     ) -> None:
-        """Tabulate ``window``; the rest tells why it is closed.
+        """Tabulate ``core`` without ``holidays``, and ``annual`` if it ``applies`` to the kinds."""
+        self._core = core
+        self._opens = _minutes(core.opens)
+        self._closes = _minutes(core.closes) or _MINUTES_PER_DAY
+        self._holidays = holidays
+        self._annual = annual
+        self._applies = applies
+        self.edges: Final = _Edges(self)
 
-        On the dates ``others_only`` it would be open, were it for another kind of to-do.
+    def __missing__(self, ordinal: int) -> _Pattern:
+        self[ordinal] = pattern = _pattern(*self.hours(date.fromordinal(ordinal)))
+        return pattern
+
+    def hours(self, day: date) -> tuple[int, int, WindowCode]:
+        """Return the minutes from which and to which ``day`` is open, and why not in the others.
+
+        Raises:
+            HorizonError: ``day`` lies outside the years known.
         """
-        self.codes: Final = _Codes(window, days, holidays, others_only)
-        self.edges: Final = _Edges(window)
+        _known_date(day)
+        in_annual_window = self._annual is not None and self._annual.holds(day)
+        if in_annual_window and self._applies:
+            return 0, _MINUTES_PER_DAY, WindowCode.OUTSIDE_HOURS
+        is_workday = day.weekday() in self._core.days
+        is_holiday = self._holidays is not None and day in self._holidays
+        if in_annual_window:
+            code = WindowCode.ANNUAL_WINDOW_WRONG_TODO
+        elif day.weekday() >= 5 and not is_workday:
+            code = WindowCode.WEEKEND
+        elif is_holiday:
+            code = WindowCode.BANK_HOLIDAY
+        else:
+            code = WindowCode.OUTSIDE_HOURS
+        return (self._opens, self._closes, code) if is_workday and not is_holiday else (0, 0, code)
 
     def edges_after(self, after: datetime) -> Iterator[datetime]:
-        """Yield the instants of change later than ``after``."""
-        for year in range(after.year, LAST_YEAR + 1):
-            edges = self.edges[year]
+        """Yield the instants later than ``after`` at which the window opens or closes."""
+        for month in range(after.year * 12 + after.month, (LAST_YEAR + 1) * 12 + 1):
+            edges = self.edges[month]
             yield from edges[bisect_right(edges, after) :]
 
     def spans(self, start: datetime) -> Iterator[_Span]:
-        """Yield the open spans, as `Window._spans` does."""
+        """Yield the open spans as `Window` has them."""
         local = start.astimezone(LONDON)
         edges = chain(self.edges_after(start), (_HORIZON,))
-        if self.codes[local.toordinal()][local.hour * 60 + local.minute] is None:
+        if self[local.toordinal()][local.hour * 60 + local.minute] is None:
             yield start, next(edges)
-        # Two by two, an opening and its closing; an odd horizon finds the window closed.
+        # Two by two, an opening and its closing; a horizon left over finds the window closed.
         yield from zip(edges, edges, strict=False)
 
 
-class _Codes(dict[int, _Pattern]):
-    """London days, by ordinal, to why each minute by London's clocks is closed; None for open.
-
-    Reading the clocks is enough, because `WeeklyHours` keeps edges off the minutes that a
-    clock change leaves out or repeats.
-    """
-
-    __slots__ = ("_days", "_holidays", "_others_only", "_patterns", "_window")
-
-    def __init__(
-        self,
-        window: Window,
-        days: Collection[int],
-        holidays: BankHolidays | None,
-        others_only: YearlyDates | None,
-    ) -> None:
-        self._window = window
-        self._days = days
-        self._holidays = holidays
-        self._others_only = others_only
-        self._patterns: dict[_Pattern, _Pattern] = {}
-
-    def __missing__(self, ordinal: int) -> _Pattern:
-        day = _known_date(date.fromordinal(ordinal))
-        codes: list[WindowCode | None] = [self._reason(day)] * _MINUTES_PER_DAY
-        midnight = _wall(day + _DAY)
-        for opening, closing in self._window._spans(_wall(day), None):
-            if opening >= midnight:
-                break
-            first = _minute(opening)
-            last = _minute(closing) if closing < midnight else _MINUTES_PER_DAY
-            codes[first:last] = [None] * (last - first)
-        pattern = tuple(codes)
-        # Days look alike: thousands of them share a handful of patterns.
-        self[ordinal] = pattern = self._patterns.setdefault(pattern, pattern)
-        return pattern
-
-    def _reason(self, day: date) -> WindowCode:
-        if self._others_only is not None and self._others_only.holds(day):
-            return WindowCode.ANNUAL_WINDOW_WRONG_TODO
-        if day.weekday() >= 5 and day.weekday() not in self._days:
-            return WindowCode.WEEKEND
-        if self._holidays is not None and day in self._holidays:
-            return WindowCode.BANK_HOLIDAY
-        return WindowCode.OUTSIDE_HOURS
-
-
 class _Edges(dict[int, list[datetime]]):
-    """UTC years to the instants in them at which a window opens or closes."""
+    """The edges of a `_Timetable`, by UTC month."""
 
-    __slots__ = ("_window",)
+    __slots__ = ("_days",)
 
-    def __init__(self, window: Window) -> None:
-        self._window = window
+    def __init__(self, days: _Timetable) -> None:
+        self._days = days
 
-    def __missing__(self, year: int) -> list[datetime]:
+    def __missing__(self, month: int) -> list[datetime]:
+        year, index = divmod(month - 1, 12)
         if not FIRST_YEAR <= year <= LAST_YEAR:
             raise _beyond(year)
-        first, last = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
-        # From the tick before, so that what goes on over the turn of the year is no edge.
+        begins = datetime(year, index + 1, 1, tzinfo=UTC)
+        ends = datetime(year + (index == 11), (index + 1) % 12 + 1, 1, tzinfo=UTC)
         edges: list[datetime] = []
-        for span in self._window._spans(max(first - _TICK, _BEGINNING), None):
-            edges += (edge for edge in span if first <= edge < last)
-            if span[1] >= last:
-                break
-        self[year] = edges
+        # A day more on either side: London's summer months begin an hour before UTC's, and a
+        # window that stays open over midnight has no edge there.
+        for ordinal in range(begins.toordinal() - 1, ends.toordinal() + 1):
+            day = date.fromordinal(ordinal)
+            if not FIRST_YEAR <= day.year <= LAST_YEAR:
+                continue
+            first, last, _ = self._days.hours(day)
+            if first == last:
+                continue
+            opening, closing = _wall(day, first), _wall(day, last)
+            if edges and edges[-1] == opening:
+                edges[-1] = closing
+            else:
+                edges += (opening, closing)
+        self[month] = edges = [edge for edge in edges if begins <= edge < ends]
         return edges
 
 
-def _minute(at: datetime) -> int:
-    local = at.astimezone(LONDON)
-    return local.hour * 60 + local.minute
+@cache
+def _pattern(first: int, last: int, code: WindowCode) -> _Pattern:
+    # Cached because days look alike: thousands of them share a handful of patterns.
+    return (code,) * first + (None,) * (last - first) + (code,) * (_MINUTES_PER_DAY - last)
 
 
 def _sweep(
@@ -785,9 +793,11 @@ def _tidy(spans: Iterable[_Span], start: datetime) -> Iterator[_Span]:
         yield opening, min(closing, _HORIZON)
 
 
-def _wall(day: date, at: time = _MIDNIGHT) -> datetime:
-    """Return the instant at which London's clocks show ``at`` on ``day``, in UTC."""
-    return datetime.combine(day, at, LONDON).astimezone(UTC)
+def _wall(day: date, minute: int = 0) -> datetime:
+    """Return the instant at which London's clocks are ``minute`` minutes into ``day``, in UTC."""
+    # Adding within one zone moves the hands of the clock, which for once is what is meant.
+    midnight = datetime.combine(day, _MIDNIGHT, LONDON)
+    return (midnight + timedelta(minutes=minute)).astimezone(UTC)
 
 
 def _instant(at: datetime) -> datetime:

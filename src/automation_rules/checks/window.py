@@ -1,0 +1,190 @@
+"""The check of the hours: the clauses ``when``, and the readings that they leave open."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+from ..actions import HOUSING_COST_KINDS, Action, TodoKind
+from ..decision import Finding, Outcome, ReadingUse
+from ..readings import READINGS
+from ..request import Mode
+from ..windows import (
+    ANNUAL_FIRST,
+    ANNUAL_LAST,
+    Always,
+    BankHolidays,
+    Closures,
+    Nation,
+    PortalHours,
+    WindowCode,
+    YearlyDates,
+)
+from .base import PASS, StandardCheck, reading_use
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..request import Request
+    from ..windows import Window
+
+__all__ = ["WindowCheck"]
+
+
+class WindowCheck(StandardCheck):
+    """Within the hours for automation, with time to finish (the clauses ``when``).
+
+    Not applicable to ``sign_out``. Without ``expected_duration`` only the instant counts.
+    """
+
+    id = "window"
+
+    def __init__(
+        self,
+        *,
+        bank_holidays: str = "closed",
+        nation: str = "union",
+        annual_scope: str = "annual-rent-change",
+        test_runs: str = "keep-hours",
+        hours: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Judge by these readings; ``hours`` are further arguments of `PortalHours`."""
+        super().__init__()
+        self.readings = {
+            "bank_holidays": bank_holidays,
+            "nation": nation,
+            "annual_scope": annual_scope,
+            "test_runs": test_runs,
+        }
+        self.hours = dict(hours or {})
+        self._windows: dict[tuple[str, str, str], PortalHours] = {}
+        self._contested: dict[date, bool] = {}
+        self._annual = YearlyDates(
+            self.hours.get("annual_first", ANNUAL_FIRST), self.hours.get("annual_last", ANNUAL_LAST)
+        )
+        self._all_holidays = BankHolidays(
+            Nation.UNION, self.hours.get("extra", ()), self.hours.get("removed", ())
+        )
+
+    def evaluate(self, request: Request) -> Finding:
+        """Fail with one of the window codes, or as ``insufficient_time_left``."""
+        if request.action is Action.SIGN_OUT:
+            return self._not_applicable
+        code = self._code(request, self.readings)
+        if not self._is_contested(request):
+            if code == PASS:
+                return self._pass
+            if code != "insufficient_time_left":
+                return self._fail(code)
+        return self._with_readings(request, code)
+
+    def next_change(self, request: Request) -> datetime | None:
+        """Return when the request would next begin, or cease, to pass."""
+        if request.action is Action.SIGN_OUT:
+            return None
+        window = self._window(request, self.readings)
+        kind = _kind(request)
+        duration = request.context.expected_duration
+        if self._code(request, self.readings) == PASS:
+            closes = window.next_change(request.time, kind)
+            if closes is None or duration is None:
+                return closes
+            return closes - duration + timedelta(microseconds=1)
+        return window.next_start(request.time, duration or timedelta(0), kind)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the check and its hours as a policy file writes them."""
+        return {"check": self.id, **{name: _plain(value) for name, value in self.hours.items()}}
+
+    def _with_readings(self, request: Request, code: str) -> Finding:
+        readings: list[ReadingUse] = []
+        for name, own in self.readings.items():
+            if name == "nation" and request.context.landlord.nation is not None:
+                continue
+            answers = {
+                value: code if value == own else self._code(request, {**self.readings, name: value})
+                for value in READINGS[name]
+            }
+            readings += reading_use(name, own, answers)
+        if code == PASS:
+            return self._finding(Outcome.PASS, readings=tuple(readings))
+        params: dict[str, Any] = {}
+        if code == "insufficient_time_left":
+            window = self._window(request, self.readings)
+            params["closes"] = window.next_change(request.time, _kind(request))
+        return self._finding(Outcome.FAIL, code, tuple(readings), **params)
+
+    def _code(self, request: Request, readings: Mapping[str, str]) -> str:
+        kind = _kind(request)
+        window = self._window(request, readings)
+        if isinstance(window, PortalHours):
+            code = window.code(request.local, kind)
+            if code is not None:
+                return code.value
+        elif not window.is_open(request.time, kind):
+            return WindowCode.CLOSURE.value
+        duration = request.context.expected_duration
+        if duration is not None and not window.can_start(request.time, duration, kind=kind):
+            return WindowCode.INSUFFICIENT_TIME_LEFT.value
+        return PASS
+
+    def _window(self, request: Request, readings: Mapping[str, str]) -> Window:
+        context = request.context
+        if context.mode is Mode.TEST and readings["test_runs"] == "any-time":
+            return Always() - Closures(context.closures)
+        nation = context.landlord.nation
+        key = (
+            readings["nation"] if nation is None else nation.value,
+            readings["bank_holidays"],
+            readings["annual_scope"],
+        )
+        window = self._windows.get(key)
+        if window is None:
+            window = self._windows[key] = self._portal_hours(*key)
+        return window.with_closures(context.closures) if context.closures else window
+
+    def _portal_hours(self, nation: str, bank_holidays: str, annual_scope: str) -> PortalHours:
+        return PortalHours(
+            nation=Nation(nation),
+            bank_holidays_open=bank_holidays == "open",
+            annual_kinds=(
+                frozenset({TodoKind.CONFIRM_HOUSING_COSTS})
+                if annual_scope == "annual-rent-change"
+                else HOUSING_COST_KINDS
+            ),
+            **self.hours,
+        )
+
+    def _is_contested(self, request: Request) -> bool:
+        """Whether another value of some reading could answer differently.
+
+        Outside the annual window, on a day that is no nation's bank holiday, in live mode, none
+        can, unless the work reaches into another day.
+        """
+        duration = request.context.expected_duration
+        if request.context.mode is Mode.TEST or (
+            duration is not None and (request.local + duration).date() != request.today
+        ):
+            return True
+        contested = self._contested.get(request.today)
+        if contested is None:
+            contested = self._contested[request.today] = (
+                self._annual.holds(request.today) or request.today in self._all_holidays
+            )
+        return contested
+
+
+def _plain(value: object) -> object:
+    match value:
+        case time():
+            return value.isoformat("minutes")
+        case date():
+            return value.isoformat()
+        case list() | tuple() | set() | frozenset():
+            return sorted(_plain(item) for item in value)  # type: ignore[type-var]
+    return value
+
+
+def _kind(request: Request) -> TodoKind | None:
+    kind = request.resource.kind
+    return kind if isinstance(kind, TodoKind) else None
