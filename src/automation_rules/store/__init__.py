@@ -3,5 +3,24 @@
 from __future__ import annotations
 
 from .engine import Store, state_url
+from .registry import (
+    AccountFacts,
+    AnnouncedChange,
+    CodeEntry,
+    KnownForm,
+    PortalClosure,
+    Registry,
+    StatusChange,
+)
 
-__all__ = ["Store", "state_url"]
+__all__ = [
+    "AccountFacts",
+    "AnnouncedChange",
+    "CodeEntry",
+    "KnownForm",
+    "PortalClosure",
+    "Registry",
+    "StatusChange",
+    "Store",
+    "state_url",
+]
