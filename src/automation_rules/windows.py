@@ -21,7 +21,7 @@ from enum import Enum
 from functools import cache
 from heapq import merge
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .actions import TodoKind
 from .clock import LONDON, to_utc
@@ -74,8 +74,8 @@ _MIDNIGHT: Final = time(0)
 _MONDAY_TO_FRIDAY: Final = frozenset(range(5))
 _MINUTES_PER_DAY: Final = 24 * 60
 
-_Span = tuple[datetime, datetime]
-_Pattern = tuple["WindowCode | None", ...]
+_Span: TypeAlias = tuple[datetime, datetime]
+_Pattern: TypeAlias = "tuple[WindowCode | None, ...]"
 
 
 class Nation(Enum):
@@ -341,34 +341,35 @@ class Always(Window):
 class WeeklyHours(Window):
     """The same hours on some days of every week, by London's clocks.
 
-    ``days`` counts from Monday, 0, to Sunday, 6. The hours are [``opens``, ``closes``); a
-    ``closes`` of ``time(0)`` is the midnight that ends the day.
+    ``days`` counts from Monday, 0, to Sunday, 6. The hours are [``opens``, ``closes``), in whole
+    minutes; a ``closes`` of ``time(0)`` is the midnight that ends the day. In minutes from the
+    day's beginning they are ``first_minute`` and ``last_minute``.
 
     Raises:
         ValueError: no day, or one that is not 0 to 6; hours that end before they begin; an edge
-            between midnight and 03:00, where a clock change leaves out or repeats times; a time
-            with a zone.
+            between midnight and 03:00, where a clock change leaves out or repeats times; one
+            with seconds or a zone.
     """
 
-    __slots__ = ("closes", "days", "opens")
+    __slots__ = ("days", "first_minute", "last_minute")
 
     def __init__(self, days: Collection[int], opens: time, closes: time) -> None:
         """Check and keep the days and the hours."""
         if not days or not all(0 <= day <= 6 for day in days):
             raise ValueError("days: give at least one of 0 (Monday) to 6 (Sunday)")
         for name, edge in (("opens", opens), ("closes", closes)):
-            if edge.tzinfo is not None:
-                raise ValueError(f"{name}: give a time without a zone; London's clocks are meant")
+            if edge.tzinfo is not None or edge.second or edge.microsecond:
+                raise ValueError(f"{name}: give a time in whole minutes, without a zone")
             if _MIDNIGHT < edge < time(3):
                 raise ValueError(
-                    f"{name}: {edge} may be left out or repeated when the clocks change;"
+                    f"{name}: {edge:%H:%M} may be left out or repeated when the clocks change;"
                     " give midnight, or 03:00 or later"
                 )
-        if opens >= closes != _MIDNIGHT:
-            raise ValueError("closes: give a time after opens, or 00:00 for the day's end")
         self.days: Final = frozenset(days)
-        self.opens: Final = opens
-        self.closes: Final = closes
+        self.first_minute: Final = opens.hour * 60 + opens.minute
+        self.last_minute: Final = closes.hour * 60 + closes.minute or _MINUTES_PER_DAY
+        if self.first_minute >= self.last_minute:
+            raise ValueError("closes: give a time after opens, or 00:00 for the end of the day")
 
     def _spans(self, start: datetime, _kind: TodoKind | None, /) -> Iterator[_Span]:
         from dateutil.rrule import WEEKLY, rrule
@@ -379,10 +380,8 @@ class WeeklyHours(Window):
             dtstart=datetime.combine(start.astimezone(LONDON), _MIDNIGHT),
             until=datetime.combine(date(LAST_YEAR, 12, 31), _MIDNIGHT),
         )
-        ends_next_day = _DAY if self.closes == _MIDNIGHT else _NONE
         return _tidy(
-            ((_wall(day, self.opens), _wall(day + ends_next_day, self.closes)) for day in days),
-            start,
+            ((_wall(day, self.first_minute), _wall(day, self.last_minute)) for day in days), start
         )
 
 
@@ -448,8 +447,7 @@ class Closures(Window):
         self._ends: Final = ends
 
     def holds(self, at: datetime) -> bool:
-        """Tell whether the aware instant ``at`` falls into a closure, within no matter what years.
-        """
+        """Tell whether the aware instant ``at``, of whatever year, falls into a closure."""
         at = at.astimezone(UTC)
         index = bisect_right(self._starts, at)
         return index > 0 and at < self._ends[index - 1]
@@ -526,7 +524,7 @@ class PortalHours(Window):
         extra: further bank holidays.
         removed: days that are no bank holidays after all.
         closures: what is taken away from every window.
-        days, opens, closes: the core hours, in whole minutes, as for `WeeklyHours`.
+        days, opens, closes: the core hours, as for `WeeklyHours`.
         annual_first, annual_last: the annual window's dates, as for `YearlyDates`.
 
     Raises:
@@ -551,9 +549,6 @@ class PortalHours(Window):
         annual_last: tuple[int, int] = ANNUAL_LAST,
     ) -> None:
         """Compose the hours; the calendars are read when a year is first asked about."""
-        for name, edge in (("opens", opens), ("closes", closes)):
-            if edge.second or edge.microsecond:
-                raise ValueError(f"{name}: {edge} is not a whole minute")
         core = WeeklyHours(days, opens, closes)
         holidays = BankHolidays(nation, extra, removed)
         annual = YearlyDates(annual_first, annual_last) if annual_kinds else None
@@ -562,24 +557,24 @@ class PortalHours(Window):
         self._annual_kinds = tuple(annual_kinds)
         self._annual = _Timetable(core, closed, annual, applies=True)
         self._core = _Timetable(core, closed, annual, applies=False)
-        self._closures = _closures_or_none(closures)
+        self._closures = _merged(closures)
 
     def with_closures(self, closures: Iterable[Closure]) -> PortalHours:
         """Return the same hours less ``closures`` as well; the calendars are shared."""
         other = copy(self)
-        own = self._closures.closures if self._closures is not None else ()
-        other._closures = _closures_or_none((*own, *closures))
+        own = () if self._closures is None else self._closures.closures
+        other._closures = _merged((*own, *closures))
         return other
 
     def code(self, at: datetime, kind: TodoKind | None = None) -> WindowCode | None:
         """Return why the window is closed at ``at``, by the first code that holds; None if open."""
-        zone = at.tzinfo
-        if zone is LONDON:
+        if at.tzinfo is LONDON:
             local = at
-        elif zone is UTC and at.year >= FIRST_YEAR:
-            local = at.astimezone(LONDON)
         else:
-            local = _instant(at).astimezone(LONDON)
+            try:
+                local = (at if at.tzinfo is UTC else _instant(at)).astimezone(LONDON)
+            except OverflowError:
+                raise _beyond(at) from None
         days = self._annual if kind in self._annual_kinds else self._core
         code = days[local.toordinal()][local.hour * 60 + local.minute]
         if self._closures is not None and self._closures.holds(at):
@@ -588,7 +583,18 @@ class PortalHours(Window):
 
     def is_open(self, at: datetime, kind: TodoKind | None = None) -> bool:
         """Tell whether the window is open at ``at``."""
-        return self.code(at, kind) is None
+        # `code` over again: to call it would cost a quarter of the whole answer.
+        if at.tzinfo is LONDON:
+            local = at
+        else:
+            try:
+                local = (at if at.tzinfo is UTC else _instant(at)).astimezone(LONDON)
+            except OverflowError:
+                raise _beyond(at) from None
+        days = self._annual if kind in self._annual_kinds else self._core
+        return days[local.toordinal()][local.hour * 60 + local.minute] is None and (
+            self._closures is None or not self._closures.holds(at)
+        )
 
     def state(self, at: datetime, kind: TodoKind | None = None) -> State:
         """Return whether the window is open at ``at``, why not, and until when."""
@@ -653,7 +659,7 @@ class _Timetable(dict[int, _Pattern]):
     instants in them at which the window opens or closes.
     """
 
-    __slots__ = ("_annual", "_applies", "_closes", "_core", "_holidays", "_opens", "edges")
+    __slots__ = ("_annual", "_applies", "_core", "_holidays", "edges")
 
     def __init__(
         self,
@@ -665,8 +671,6 @@ class _Timetable(dict[int, _Pattern]):
     ) -> None:
         """Tabulate ``core`` without ``holidays``, and ``annual`` if it ``applies`` to the kinds."""
         self._core = core
-        self._opens = _minutes(core.opens)
-        self._closes = _minutes(core.closes) or _MINUTES_PER_DAY
         self._holidays = holidays
         self._annual = annual
         self._applies = applies
@@ -696,7 +700,9 @@ class _Timetable(dict[int, _Pattern]):
             code = WindowCode.BANK_HOLIDAY
         else:
             code = WindowCode.OUTSIDE_HOURS
-        return (self._opens, self._closes, code) if is_workday and not is_holiday else (0, 0, code)
+        if not is_workday or is_holiday:
+            return 0, 0, code
+        return self._core.first_minute, self._core.last_minute, code
 
     def edges_after(self, after: datetime) -> Iterator[datetime]:
         """Yield the instants later than ``after`` at which the window opens or closes."""
@@ -791,6 +797,10 @@ def _tidy(spans: Iterable[_Span], start: datetime) -> Iterator[_Span]:
         opening, closing = first, last
     if opening < closing:
         yield opening, min(closing, _HORIZON)
+
+
+def _merged(closures: Iterable[Closure]) -> Closures | None:
+    return Closures(found) if (found := tuple(closures)) else None
 
 
 def _wall(day: date, minute: int = 0) -> datetime:
