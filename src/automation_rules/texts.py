@@ -99,9 +99,12 @@ def ui(key: str, /, **parameters: Parameter) -> Text:
 def load(name: str) -> Any:
     """Return the parsed content of the packaged data file ``name``, read afresh."""
     import json
-    from importlib.resources import files
+    import pkgutil
 
-    return json.loads((files(__package__) / "data" / name).read_text(encoding="utf-8"))
+    content = pkgutil.get_data(__package__, f"data/{name}")
+    if content is None:
+        raise LookupError(f"there is no packaged data file {name!r}")
+    return json.loads(content)
 
 
 @dataclass(frozen=True, slots=True)
