@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .checks import Check
     from .decision import Obligation
     from .request import Request
+    from .texts import Text
 
 __all__ = ["RETRY_WITHIN", "Policy"]
 
@@ -40,19 +41,23 @@ class Policy:
     say about a request denies it.
     """
 
-    __slots__ = ("_evaluators", "checks", "info", "readings")
+    __slots__ = ("_evaluators", "checks", "info", "readings", "title")
 
     checks: tuple[Check, ...]
     info: PolicyInfo
     readings: Mapping[str, str]
+    title: Text | None
 
-    def __init__(self, id: str, version: str, checks: Iterable[Check]) -> None:
+    def __init__(
+        self, id: str, version: str, checks: Iterable[Check], *, title: Text | None = None
+    ) -> None:
         """Join ``checks`` under an identifier and a version.
 
         Raises:
             InvalidPolicyError: no identifier, no version, no check, or two checks of one name.
         """
         self.checks = tuple(checks)
+        self.title = title
         errors = [
             FieldError(f"/{name}", "must not be empty")
             for name, value in (("id", id), ("version", version), ("checks", self.checks))
@@ -81,7 +86,8 @@ class Policy:
         Raises:
             InvalidPolicyError: a check has the name of another.
         """
-        return Policy(id or self.info.id, self.info.version, (*self.checks, *checks))
+        together = (*self.checks, *checks)
+        return Policy(id or self.info.id, self.info.version, together, title=self.title)
 
     def describe(self) -> dict[str, Any]:
         """Return all that the digest covers, in the shape of a policy file."""
@@ -92,6 +98,7 @@ class Policy:
             "format": 1,
             "id": id,
             "version": version,
+            **({"title": self.title.to_document()} if self.title else {}),
             "readings": dict(self.readings),
             "checks": [check.describe() for check in self.checks],
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..actions import HOUSING_COST_KINDS, Action, TodoKind
 from ..decision import Finding, Outcome, ReadingUse
@@ -29,6 +29,20 @@ if TYPE_CHECKING:
     from ..windows import Window
 
 __all__ = ["WindowCheck"]
+
+
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+WINDOW_READINGS: Final = ("bank_holidays", "nation", "annual_scope", "test_runs")
+FILE_NAMES: Final = {
+    "days": "days",
+    "opens": "opens",
+    "closes": "closes",
+    "annual_first": "annual_first",
+    "annual_last": "annual_last",
+    "extra_bank_holidays": "extra",
+    "removed_bank_holidays": "removed",
+}
+"""What a policy file calls the arguments of `PortalHours`."""
 
 
 class WindowCheck(StandardCheck):
@@ -94,7 +108,12 @@ class WindowCheck(StandardCheck):
 
     def describe(self) -> dict[str, Any]:
         """Return the check and its hours as a policy file writes them."""
-        return {"check": self.id, **{name: _plain(value) for name, value in self.hours.items()}}
+        hours = {
+            name: _as_written(self.hours[argument])
+            for name, argument in FILE_NAMES.items()
+            if argument in self.hours
+        }
+        return {"check": self.id, **hours}
 
     def _with_readings(self, request: Request, code: str) -> Finding:
         readings: list[ReadingUse] = []
@@ -174,15 +193,18 @@ class WindowCheck(StandardCheck):
         return contested
 
 
-def _plain(value: object) -> object:
+def _as_written(value: object) -> object:
     match value:
         case time():
             return value.isoformat("minutes")
         case date():
             return value.isoformat()
-        case list() | tuple() | set() | frozenset():
-            return sorted(_plain(item) for item in value)  # type: ignore[type-var]
-    return value
+        case int():
+            return WEEKDAYS[value]
+        case (int(month), int(day)):
+            return f"{month:02}-{day:02}"
+        case _:
+            return [_as_written(item) for item in value]
 
 
 def _kind(request: Request) -> TodoKind | None:
