@@ -10,7 +10,6 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .clock import LONDON
@@ -33,8 +32,6 @@ __all__ = [
     "ReadingUse",
     "instant_text",
 ]
-
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Outcome(Enum):
@@ -76,7 +73,7 @@ class Finding:
     code: str | None = None
     clauses: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
-    params: Mapping[str, Any] = _NOTHING
+    params: Mapping[str, Any] | None = None
     readings: tuple[ReadingUse, ...] = ()
     children: tuple[Finding, ...] = ()
     text: Text | None = None
@@ -103,14 +100,16 @@ class Finding:
         """What was found, in both languages."""
         if self.text is not None:
             return self.text
-        return message(self.catalogue or self.check, self.code or self.outcome.value, **self.params)
+        return message(
+            self.catalogue or self.check, self.code or self.outcome.value, **(self.params or {})
+        )
 
     @property
     def remedy(self) -> Text | None:
         """What would mend it, in both languages; None when there is nothing to mend."""
         if self.code is None or self.text is not None:
             return self.advice
-        return remedy(self.catalogue or self.check, self.code, **self.params)
+        return remedy(self.catalogue or self.check, self.code, **(self.params or {}))
 
     def to_document(self) -> dict[str, Any]:
         """Return the finding as an entry of a decision's ``reasons``."""
@@ -128,7 +127,7 @@ class Finding:
             document["readings"] = [use.to_document() for use in self.readings]
         if self.facts:
             document["facts"] = list(self.facts)
-        if "fields" in self.params:
+        if self.params and "fields" in self.params:
             document["fields"] = list(self.params["fields"])
         if self.children:
             document["children"] = [child.to_document() for child in self.children]

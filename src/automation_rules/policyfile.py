@@ -7,7 +7,6 @@ that a misspelt rule cannot be a rule left out, and all errors come at once, eac
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
 from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -38,7 +37,7 @@ from .request import Mode
 from .texts import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .checks import Check
 
