@@ -27,9 +27,12 @@ from automation_rules.store.tables import code_entries, code_waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from multiprocessing.queues import Queue
     from multiprocessing.synchronize import Barrier
     from pathlib import Path
+
+    from sqlalchemy import Connection
 
 NOON = datetime(2026, 6, 2, 11, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -395,6 +398,23 @@ def test_accounts_do_not_see_each_others_codes(office: Office) -> None:
     ]
     office.desk.enter("acme-1", PERSON, CODE)
     assert got == [None, CODE]
+
+
+def test_code_taken_back_while_the_bot_reaches_for_it_is_not_given_out(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person's time may run out between the bot's look and its taking: there is no code then."""
+    pending = office.seal()
+
+    def reach() -> AbstractContextManager[Connection]:
+        monkeypatch.undo()
+        office.desk._take_back(pending.id)
+        return office.store.transaction()
+
+    monkeypatch.setattr(office.store, "transaction", reach)
+    assert office.desk.poll(pending) is None
+    assert office.entries() == []
+    assert office.desk.poll(pending) is None
 
 
 # Who may

@@ -132,15 +132,14 @@ class CodeDesk:
                 already taken; or what was sealed to it cannot be opened.
             StoreError: the state cannot be read or written.
         """
-        this_wait = select(code_waits).where(code_waits.c.id == pending.id)
         with self._store.reading() as connection:
-            row = connection.execute(this_wait).one_or_none()
-        if _check_open(row, self._clock.now()).sealed is None:
-            return None
+            if _sealed_row(connection, pending, self._clock.now()) is None:
+                return None
         with self._store.transaction() as connection:
-            row = connection.execute(this_wait.with_for_update()).one_or_none()
             now = self._clock.now()
-            row = _check_open(row, now)
+            row = _sealed_row(connection, pending, now, lock=True)
+            if row is None:
+                return None
             code = _open_sealed(row, pending.private_key)
             connection.execute(
                 update(code_waits)
@@ -295,8 +294,12 @@ _NOT_ENTERED: Final = (
 )
 
 
-def _check_open(row: Row[Any] | None, now: datetime) -> Row[Any]:
-    """Return the wait's row if it can still give a code out."""
+def _sealed_row(
+    connection: Connection, pending: PendingCode, now: datetime, *, lock: bool = False
+) -> Row[Any] | None:
+    """Return the row of a wait that a code was sealed to, None while there is no code."""
+    query = select(code_waits).where(code_waits.c.id == pending.id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise AccessCodeError(
             "this wait is over, or a later one for the same account replaced it: wait again"
@@ -305,7 +308,7 @@ def _check_open(row: Row[Any] | None, now: datetime) -> Row[Any]:
         raise AccessCodeError("the code of this wait was already taken: it is given out once")
     if row.expires_at <= now:
         raise AccessCodeError(_NOT_ENTERED)
-    return row
+    return None if row.sealed is None else row
 
 
 # --- sealing: HPKE (RFC 9180), base mode, X25519, HKDF-SHA256, AES-256-GCM
