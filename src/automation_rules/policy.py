@@ -31,6 +31,10 @@ __all__ = ["RETRY_WITHIN", "Policy"]
 RETRY_WITHIN: Final = timedelta(days=400)
 """How far ahead an instant is looked for at which waiting would have helped."""
 
+# Looking a member up on its enum costs more than a small check does.
+_FAIL: Final = Outcome.FAIL
+_NOT_APPLICABLE: Final = Outcome.NOT_APPLICABLE
+
 _NOTHING_APPLIED: Final = Finding("policy", Outcome.FAIL, "nothing_applied")
 
 
@@ -114,11 +118,11 @@ class Policy:
                 outcome = finding.outcome
             except Exception as error:
                 finding = broken(check, error)
-                outcome = Outcome.FAIL
+                outcome = _FAIL
             findings.append(finding)
-            if outcome is Outcome.FAIL:
+            if outcome is _FAIL:
                 denied = True
-            elif outcome is not Outcome.NOT_APPLICABLE:
+            elif outcome is not _NOT_APPLICABLE:
                 passed = True
         if not passed and not denied:
             findings.append(_NOTHING_APPLIED)

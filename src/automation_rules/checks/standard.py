@@ -9,9 +9,10 @@ a decision builds only what is its own.
 from __future__ import annotations
 
 from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from ..access_codes import code_is_current, code_valid_until
+from ..access_codes import code_valid_until
 from ..accounts import (
     MAX_AUTOMATION_ACCOUNTS,
     AccountStatus,
@@ -306,8 +307,9 @@ class ManualCodeCheck(StandardCheck):
         at = request.time
         if provided_at > at:
             return self._fail("code_from_future")
-        current = code_is_current(provided_at, at, self.daily)
-        if current == code_is_current(provided_at, at, self._other):
+        lapses = _lapses(provided_at)
+        current = at < lapses[self.daily]
+        if current == (at < lapses[self._other]):
             return self._pass if current else self._fail("stale_code")
         answers = {
             self.daily: PASS if current else "stale_code",
@@ -325,8 +327,14 @@ class ManualCodeCheck(StandardCheck):
             return None
         if code.provided_at > request.time:
             return code.provided_at
-        lapses = code_valid_until(code.provided_at, self.daily)
+        lapses = _lapses(code.provided_at)[self.daily]
         return lapses if lapses > request.time else None
+
+
+@lru_cache(maxsize=4096)
+def _lapses(provided_at: datetime) -> dict[str, datetime]:
+    """Return when a code ceases to count, by each value of the reading ``daily``."""
+    return {reading: code_valid_until(provided_at, reading) for reading in READINGS["daily"]}
 
 
 class ActionCheck(StandardCheck):
