@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from .clock import to_utc
 from .errors import FieldError, HorizonError, InvalidInputError
@@ -52,19 +52,7 @@ Kind = Literal[
     "aim",
 ]
 
-KINDS: Final[tuple[Kind, ...]] = (
-    "condition",
-    "permission",
-    "notice",
-    "duty",
-    "prohibition",
-    "suggestion",
-    "recommendation",
-    "restriction",
-    "power",
-    "undertaking",
-    "aim",
-)
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 """What a clause can be; one clause can be several."""
 
 

@@ -99,12 +99,9 @@ def ui(key: str, /, **parameters: Parameter) -> Text:
 def load(name: str) -> Any:
     """Return the parsed content of the packaged data file ``name``, read afresh."""
     import json
-    import pkgutil
+    from pathlib import Path
 
-    content = pkgutil.get_data(__package__, f"data/{name}")
-    if content is None:
-        raise LookupError(f"there is no packaged data file {name!r}")
-    return json.loads(content)
+    return json.loads((Path(__file__).parent / "data" / name).read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, slots=True)
