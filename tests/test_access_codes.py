@@ -33,7 +33,7 @@ NOON = datetime(2026, 6, 2, 11, 0, tzinfo=UTC)  # 12:00 in London
 TICK = timedelta(microseconds=1)
 MINUTE = timedelta(minutes=1)
 NAIVE = datetime(2026, 6, 2, 11, 0)  # noqa: DTZ001 - naive on purpose
-RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # noqa: S105 - RFC 4226, appendix D
+RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # RFC 4226, appendix D
 
 
 def wrong_for(code: str) -> str:
@@ -84,13 +84,15 @@ def test_24_hours_are_real_hours(provided: datetime) -> None:
     assert code_valid_until(provided, "24-hours") == until
     assert code_valid_until(provided, "24-hours").tzinfo is UTC
     assert code_is_current(provided, until - TICK, "24-hours")
-    assert not code_is_current(provided, until, "24-hours")
+    for at in (until, until + TICK, until + timedelta(days=400)):
+        assert not code_is_current(provided, at, "24-hours")
 
 
 def test_half_past_midnight_and_half_past_one_in_summer_are_one_day() -> None:
     """The day turns at London's midnight, not at UTC's."""
     assert code_is_current(london(2026, 6, 2, 0, 30), london(2026, 6, 2, 1, 30), "london-day")
     assert not code_is_current(london(2026, 6, 1, 23, 30), london(2026, 6, 2, 0, 30), "london-day")
+    assert not code_is_current(london(2026, 6, 1), london(2026, 12, 2), "london-day")
 
 
 @pytest.mark.parametrize("reading", ["london-day", "24-hours"])
@@ -126,12 +128,13 @@ def test_code_that_would_expire_after_the_last_year_is_a_clear_error() -> None:
         issue(None, datetime.max.replace(tzinfo=UTC))
 
 
-def test_unknown_reading_is_refused() -> None:
+@pytest.mark.parametrize("name", ["", "24-hour", "24-hours ", "a-week", "london-days", "zz"])
+def test_unknown_reading_is_refused(name: str) -> None:
     """A reading with another name never counts as either."""
-    unknown = cast("DailyReading", "a-week")
-    with pytest.raises(InvalidInputError, match=r"daily: 'a-week'.*london-day.*24-hours"):
+    unknown = cast("DailyReading", name)
+    with pytest.raises(InvalidInputError, match=rf"daily: '{name}'.*london-day.*24-hours"):
         code_is_current(NOON, NOON, unknown)
-    with pytest.raises(InvalidInputError, match=r"daily: 'a-week'.*london-day.*24-hours"):
+    with pytest.raises(InvalidInputError, match=rf"daily: '{name}'.*london-day.*24-hours"):
         code_valid_until(NOON, unknown)
 
 
@@ -179,6 +182,8 @@ def test_counter_is_the_london_day_times_1000_plus_the_number() -> None:
     assert challenge.counter == datetime(2026, 6, 2, tzinfo=UTC).toordinal() * 1000 + 1
     again, _ = issue(challenge, late + MINUTE)
     assert again.counter == challenge.counter + 1
+    numbered = [replace(challenge, issued=number).counter for number in range(1, 1000)]
+    assert numbered == list(range(challenge.counter, challenge.counter + 999))
 
 
 def test_first_issue_makes_a_fresh_random_secret() -> None:
@@ -268,7 +273,7 @@ def test_code_works_only_within_its_minutes() -> None:
     assert challenge.expires_at == NOON + 5 * MINUTE
     assert verify(challenge, code, NOON)[1] is Verdict.ACCEPTED
     assert verify(challenge, code, NOON + 5 * MINUTE - TICK)[1] is Verdict.ACCEPTED
-    for at in (NOON - TICK, NOON + 5 * MINUTE):
+    for at in (NOON - TICK, NOON + 5 * MINUTE, NOON + 6 * MINUTE):
         assert verify(challenge, code, at) == (challenge, Verdict.EXPIRED)
 
 
