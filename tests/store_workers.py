@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def created_log_id(url: str, start: Barrier, results: SimpleQueue[str]) -> None:
     """Make the state at ``url``, or find it made; answer the id of its log."""
-    start.wait()
+    start.wait(timeout=120)
     with Store.open(url, clock=SystemClock(), create=True) as store:
         results.put(store.log_id)
 
@@ -28,7 +28,7 @@ def activated(url: str, number: int, start: Barrier, results: SimpleQueue[str]) 
     )
     with Store.open(url, clock=SystemClock()) as store:
         registry = Registry(store, SystemClock())
-        start.wait()
+        start.wait(timeout=120)
         try:
             if number % 2:
                 registry.resume_account(account.id, "officer")
