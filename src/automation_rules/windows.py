@@ -211,7 +211,7 @@ class Window(ABC):
         Raises:
             ValueError: ``start`` is later than ``end``.
         """
-        start, end = _instant(start), _bound(end)
+        start, end = _instant(start), _instant(end, _HORIZON)
         if start > end:
             raise ValueError(
                 f"start {start.isoformat()} is after end {end.isoformat()}: give them in order"
@@ -256,10 +256,10 @@ class Window(ABC):
         Raises:
             ValueError: ``duration`` or ``margin`` is negative.
         """
-        _check_work(duration, margin)
+        needed = _sum(duration, margin)
         at = _instant(at)
         closing = self._closing(at, kind)
-        return closing is not None and closing - at - margin >= duration
+        return closing is not None and closing - at >= needed
 
     def last_safe_start(
         self,
@@ -276,10 +276,9 @@ class Window(ABC):
         Raises:
             ValueError: ``duration`` or ``margin`` is negative.
         """
-        _check_work(duration, margin)
+        needed = _sum(duration, margin)
         for start, end in self._spans(_instant(at), kind):
-            spare = end - start - margin - duration
-            return None if spare < _NONE else min(start + spare, end - _TICK)
+            return None if end - start < needed else min(end - needed, end - _TICK)
         return None
 
     def next_start(
@@ -297,7 +296,7 @@ class Window(ABC):
         Raises:
             ValueError: ``duration`` or ``within`` is negative.
         """
-        _check_work(duration, within)
+        _sum(duration, within)  # neither may be negative
         at = _instant(at)
         for start, end in self._spans(at, kind):
             if start - at > within:
@@ -451,6 +450,15 @@ class Closures(Window):
         at = at.astimezone(UTC)
         index = bisect_right(self._starts, at)
         return index > 0 and at < self._ends[index - 1]
+
+    def gaps(self, start: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """Yield the spans without any closure, from ``start``, in UTC, to the horizon."""
+        for first, last in self._spans(start, None):
+            if start < first:
+                yield start, first
+            start = last
+        if start < _HORIZON:
+            yield start, _HORIZON
 
     def _spans(self, start: datetime, _kind: TodoKind | None, /) -> Iterator[_Span]:
         return _tidy(zip(self._starts, self._ends, strict=True), start)
@@ -617,10 +625,15 @@ class PortalHours(Window):
 
     def _spans(self, start: datetime, kind: TodoKind | None, /) -> Iterator[_Span]:
         days = self._annual if kind in self._annual_kinds else self._core
-        spans = days.spans(start)
         if self._closures is None:
-            return spans
-        return _sweep(spans, self._closures._spans(start, kind), _but_not)
+            yield from days.spans(start)
+            return
+        # Not by `_sweep`, which would read on to the horizon when a closure has no end in sight.
+        for gap_start, gap_end in self._closures.gaps(start):
+            for opening, closing in days.spans(gap_start):
+                if opening >= gap_end:
+                    break
+                yield opening, min(closing, gap_end)
 
 
 class _OnlyFor(Window):
@@ -631,6 +644,10 @@ class _OnlyFor(Window):
     def __init__(self, window: Window, kinds: Sequence[TodoKind]) -> None:
         self._window = window
         self._kinds = kinds
+
+    def is_open(self, at: datetime, kind: TodoKind | None = None) -> bool:
+        """Tell whether the window is open at ``at``."""
+        return self._window.is_open(at, kind) and kind in self._kinds
 
     def _spans(self, start: datetime, kind: TodoKind | None, /) -> Iterator[_Span]:
         return self._window._spans(start, kind) if kind in self._kinds else iter(())
@@ -645,6 +662,10 @@ class _Combined(Window):
         self._left = left
         self._right = right
         self._keep = keep
+
+    def is_open(self, at: datetime, kind: TodoKind | None = None) -> bool:
+        """Tell whether the window is open at ``at``."""
+        return self._keep(self._left.is_open(at, kind), self._right.is_open(at, kind))
 
     def _spans(self, start: datetime, kind: TodoKind | None, /) -> Iterator[_Span]:
         return _sweep(self._left._spans(start, kind), self._right._spans(start, kind), self._keep)
@@ -810,20 +831,25 @@ def _wall(day: date, minute: int = 0) -> datetime:
     return (midnight + timedelta(minutes=minute)).astimezone(UTC)
 
 
-def _instant(at: datetime) -> datetime:
-    """Return ``at`` in UTC; raise `HorizonError` when it lies outside the years known."""
+def _instant(at: datetime, last: datetime = _HORIZON - _TICK) -> datetime:
+    """Return ``at`` in UTC; raise `HorizonError` when it is not within the years known."""
     # The year first: the first and the last instants of all have no equivalent in UTC.
     if at.utcoffset() is not None and not FIRST_YEAR - 1 <= at.year <= LAST_YEAR + 1:
         raise _beyond(at)
     at = to_utc(at)
-    if not _BEGINNING <= at < _HORIZON:
+    if not _BEGINNING <= at <= last:
         raise _beyond(at)
     return at
 
 
-def _bound(at: datetime) -> datetime:
-    at = to_utc(at)
-    return at if at == _HORIZON else _instant(at)
+def _sum(*durations: timedelta) -> timedelta:
+    """Return the sum, no more than a timedelta can hold; refuse what is negative."""
+    total = _NONE
+    for duration in durations:
+        if duration < _NONE:
+            raise ValueError("durations and margins must not be negative")
+        total = timedelta.max if duration > timedelta.max - total else total + duration
+    return total
 
 
 def _known_date(day: date) -> date:
@@ -837,11 +863,6 @@ def _known_date(day: date) -> date:
 def _beyond(what: date | int) -> HorizonError:
     shown = what.isoformat() if isinstance(what, date) else what
     return HorizonError(f"{shown}: calendars are known for the years {FIRST_YEAR} to {LAST_YEAR}")
-
-
-def _check_work(duration: timedelta, spare: timedelta) -> None:
-    if duration < _NONE or spare < _NONE:
-        raise ValueError("durations and margins must not be negative")
 
 
 @cache
