@@ -333,6 +333,23 @@ def test_day_lock_holds_within_one_code() -> None:
     assert verify(challenge, code, NOON, limits) == (challenge, Verdict.LOCKED)
 
 
+def test_limits_that_were_lowered_hold_at_once() -> None:
+    """Counts above a limit that was higher before lock just the same."""
+    earlier = Challenge(RFC_SECRET, NOON, NOON + MINUTE, 1200, wrong_tries=7, wrong_today=9)
+    code = pyotp.HOTP(RFC_SECRET).at(earlier.counter)
+    by_code, by_day = CodeLimits(tries=5, tries_a_day=50), CodeLimits(tries=50, tries_a_day=5)
+    for limits in (by_code, by_day):
+        assert verify(earlier, code, NOON, limits) == (earlier, Verdict.LOCKED)
+    with pytest.raises(AccessCodeError, match="locked"):
+        issue(earlier, NOON, by_day)
+    with pytest.raises(AccessCodeError, match="1200 codes today"):
+        issue(earlier, NOON, by_code)
+    assert verify(Challenge(RFC_SECRET, NOON, NOON + MINUTE, 1200), code, NOON)[1] is (
+        Verdict.ACCEPTED
+    )
+    assert Challenge(RFC_SECRET, NOON, NOON, 1) == Challenge(RFC_SECRET, NOON, NOON, 1, 0, 0, None)
+
+
 def test_malformed_tries_are_not_counted() -> None:
     """A slip that cannot be right costs nothing."""
     challenge, code = issue(None, NOON)
@@ -388,6 +405,8 @@ def test_impossible_limits_are_all_named() -> None:
         "/tries_a_day",
     ]
     assert all("give" in e.problem or "allow" in e.problem for e in caught.value.errors)
+    with pytest.raises(InvalidInputError, match="lifetime"):
+        CodeLimits(lifetime=-MINUTE)
     assert CodeLimits(lifetime=TICK, tries=1, tries_a_day=1).tries == 1
 
 

@@ -59,12 +59,8 @@ def code_is_current(provided_at: datetime, at: datetime, reading: DailyReading) 
         ClockError: a naive datetime, or one outside what UTC and London time can express.
         InvalidInputError: an unknown reading.
     """
-    start, now = to_utc(provided_at), to_utc(at)
-    if reading == "london-day":
-        return start <= now and to_london(start).date() == to_london(now).date()
-    if reading == "24-hours":
-        return timedelta() <= now - start < _DAY
-    raise _unknown_reading(reading)
+    until = code_valid_until(provided_at, reading)
+    return to_utc(provided_at) <= to_utc(at) < until
 
 
 def code_valid_until(provided_at: datetime, reading: DailyReading) -> datetime:
@@ -82,7 +78,9 @@ def code_valid_until(provided_at: datetime, reading: DailyReading) -> datetime:
         return to_utc(datetime.combine(tomorrow, time(), LONDON))
     if reading == "24-hours":
         return _later(to_utc(provided_at), _DAY)
-    raise _unknown_reading(reading)
+    raise InvalidInputError(
+        [FieldError("/daily", f"{reading!r} is not a reading: give 'london-day' or '24-hours'")]
+    )
 
 
 def _later(at: datetime, span: timedelta) -> datetime:
@@ -90,12 +88,6 @@ def _later(at: datetime, span: timedelta) -> datetime:
         return at + span
     except OverflowError as error:
         raise ClockError(f"{span} after {at.isoformat()} is past the year 9999") from error
-
-
-def _unknown_reading(reading: str) -> InvalidInputError:
-    return InvalidInputError(
-        [FieldError("/daily", f"{reading!r} is not a reading: give 'london-day' or '24-hours'")]
-    )
 
 
 def is_access_code(text: str) -> bool:
@@ -175,7 +167,7 @@ class Challenge:
     secret: str = field(repr=False)
     issued_at: datetime
     expires_at: datetime
-    issued: int = 1
+    issued: int
     wrong_tries: int = 0
     wrong_today: int = 0
     used_at: datetime | None = None

@@ -46,6 +46,11 @@ def test_code_is_current_exactly_until_it_lapses(
     until = code_valid_until(provided, reading)
     shown, seen = provided.astimezone(zone), at.astimezone(other)  # type: ignore[arg-type]
     assert code_is_current(shown, seen, reading) == (provided <= at < until)
+    if reading == "london-day":
+        same_date = provided.astimezone(LONDON).date() == at.astimezone(LONDON).date()
+        assert code_is_current(shown, seen, reading) == (provided <= at and same_date)
+    else:
+        assert code_is_current(shown, seen, reading) == (timedelta() <= gap < timedelta(hours=24))
     assert code_valid_until(shown, reading) == until
 
 
