@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .clock import LONDON
 from .terms import terms_at
@@ -88,28 +88,33 @@ class Finding:
     @property
     def is_notable(self) -> bool:
         """Whether a reader must be told: it did not simply pass, or passed on one reading only."""
-        return self.outcome is Outcome.FAIL or self.outcome is Outcome.WARN or bool(self.readings)
+        return self.outcome is Outcome.FAIL or bool(self.readings) or self.has_warning
 
     @property
-    def is_unknown(self) -> bool:
-        """Whether it failed because the answer could not be known, so that `Not` keeps it."""
-        return self.outcome is Outcome.FAIL and self.code in _UNKNOWN
+    def has_warning(self) -> bool:
+        """Whether it warns, or a check that it is made of does."""
+        return self.outcome is Outcome.WARN or any(child.has_warning for child in self.children)
 
     @property
     def message(self) -> Text:
         """What was found, in both languages."""
         if self.text is not None:
             return self.text
-        return message(
-            self.catalogue or self.check, self.code or self.outcome.value, **(self.params or {})
-        )
+        code = self.code or self.outcome.value
+        try:
+            return message(self.catalogue or self.check, code, **(self.params or {}))
+        except LookupError:  # a check of someone's own that brought no words
+            return ui(f"own_check.{self.outcome.value}", code=code)
 
     @property
     def remedy(self) -> Text | None:
         """What would mend it, in both languages; None when there is nothing to mend."""
-        if self.code is None or self.text is not None:
+        if self.code is None or self.text is not None or self.advice is not None:
             return self.advice
-        return remedy(self.catalogue or self.check, self.code, **(self.params or {}))
+        try:
+            return remedy(self.catalogue or self.check, self.code, **(self.params or {}))
+        except LookupError:  # a check of someone's own that brought no words
+            return None
 
     def to_document(self) -> dict[str, Any]:
         """Return the finding as an entry of a decision's ``reasons``."""
@@ -132,9 +137,6 @@ class Finding:
         if self.children:
             document["children"] = [child.to_document() for child in self.children]
         return document
-
-
-_UNKNOWN: Final = frozenset({"missing_fact", "check_error", "empty_combinator"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ failed, and an empty combinator denies.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time
 from enum import Enum
 from types import MappingProxyType
@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ..clock import LONDON
 from ..decision import Finding, Outcome, ReadingUse
+from ..errors import FieldError, InvalidPolicyError
+from ..readings import READINGS
 from ..terms import clauses_for, clauses_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..actions import Action, TodoKind
     from ..decision import Obligation
@@ -135,7 +137,8 @@ class Check(ABC):
         }
 
 
-PASS: Final = "pass"
+PASS: Final = Outcome.PASS.value
+NOT_APPLICABLE: Final = Outcome.NOT_APPLICABLE.value
 
 
 class StandardCheck(Check):
@@ -181,10 +184,10 @@ def evaluate(check: Check, request: Request) -> Finding:
     """Answer ``request`` by ``check``; one that raises, or answers with no finding, has failed."""
     try:
         finding = check.evaluate(request)
-        finding.outcome  # noqa: B018 - a bare bool must fail here, not further on
+        is_outcome = isinstance(finding.outcome, Outcome)
     except Exception as error:
         return broken(check, error)
-    return finding
+    return finding if is_outcome else broken(check, TypeError())
 
 
 def broken(check: Check, error: Exception) -> Finding:
@@ -218,25 +221,78 @@ class _Combined(Check):
     def next_change(self, request: Request) -> datetime | None:
         return earliest(check.next_change(request) for check in self.checks)
 
-    def _answer(
-        self,
-        outcome: Outcome,
-        code: str | None,
-        children: tuple[Finding, ...],
-    ) -> Finding:
+    def not_applicable(self, text: Text | None = None) -> Finding:
+        return replace(super().not_applicable(text), catalogue=self.word)
+
+    def evaluate(self, request: Request) -> Finding:
+        """Answer by every child, so that one answer names everything that is wrong."""
+        children = tuple(evaluate(check, request) for check in self.checks)
+        answer = self._join([_answer_of(child) for child in children])
+        facts: tuple[str, ...] = ()
+        if answer == "missing_fact":
+            facts = tuple(dict.fromkeys(fact for child in children for fact in child.facts))
+        outcome = _OUTCOMES.get(answer, Outcome.FAIL)
         return Finding(
             self.id,
             outcome,
-            code,
+            answer if outcome is Outcome.FAIL else None,
             clauses=self.clauses,
-            readings=tuple(dict.fromkeys(use for child in children for use in child.readings)),
+            facts=facts,
+            params={"facts": list(facts)},
+            readings=self._readings(children, answer),
             children=children,
             catalogue=self.word,
         )
 
+    @abstractmethod
+    def _join(self, answers: Sequence[str], /) -> str:
+        """Return the answer that the children's answers make."""
 
-def _unknown(children: Iterable[Finding]) -> str | None:
-    return next((child.code for child in children if child.is_unknown), None)
+    def _readings(self, children: Sequence[Finding], own: str) -> tuple[ReadingUse, ...]:
+        """Return the readings under which the children would have made another answer."""
+        used = {use.name: use.value for child in children for use in child.readings}
+        found: list[ReadingUse] = []
+        for name in READINGS:
+            if name not in used:
+                continue
+            answers = {
+                value: own
+                if value == used[name]
+                else self._join([_answer_under(child, name, value) for child in children])
+                for value in READINGS[name]
+            }
+            found += reading_use(name, used[name], answers)
+        return tuple(found)
+
+
+_OUTCOMES: Final = {PASS: Outcome.PASS, NOT_APPLICABLE: Outcome.NOT_APPLICABLE}
+
+
+def _answer_of(finding: Finding) -> str:
+    """``pass``, which a warning is too, ``not_applicable``, or the code of a failure."""
+    if finding.outcome is Outcome.FAIL:
+        return finding.code or Outcome.FAIL.value
+    return NOT_APPLICABLE if finding.outcome is Outcome.NOT_APPLICABLE else PASS
+
+
+def _answer_under(finding: Finding, name: str, value: str) -> str:
+    """The answer that the check would have given if the reading ``name`` had been ``value``."""
+    for use in finding.readings:
+        if use.name == name:
+            return use.otherwise.get(value, _answer_of(finding))
+    return _answer_of(finding)
+
+
+def _failing(answers: Iterable[str]) -> list[str]:
+    return [answer for answer in answers if answer not in _OUTCOMES]
+
+
+def _unknown(answers: Iterable[str]) -> str | None:
+    """The first answer that says that the answer could not be known."""
+    return next((answer for answer in answers if answer in _UNKNOWN), None)
+
+
+_UNKNOWN: Final = frozenset({"missing_fact", "check_error", "empty_combinator"})
 
 
 def _joined(checks: tuple[Check, ...], word: str) -> str:
@@ -291,18 +347,12 @@ class AllOf(_Combined):
         """Combine ``checks``."""
         super().__init__(*checks, id=_joined(checks, "and") if id is None else id)
 
-    def evaluate(self, request: Request) -> Finding:
-        """Answer by every child, so that one answer names everything that is wrong."""
-        children = tuple(evaluate(check, request) for check in self.checks)
-        outcomes = {child.outcome for child in children}
-        if not children:
-            return self._answer(Outcome.FAIL, "empty_combinator", ())
-        if Outcome.FAIL in outcomes:
-            code = _unknown(children) or "not_all_passed"
-            return self._answer(Outcome.FAIL, code, children)
-        if outcomes == {Outcome.NOT_APPLICABLE}:
-            return self._answer(Outcome.NOT_APPLICABLE, None, children)
-        return self._answer(Outcome.PASS, None, children)
+    def _join(self, answers: Sequence[str], /) -> str:
+        if not answers:
+            return "empty_combinator"
+        if failing := _failing(answers):
+            return _unknown(failing) or "not_all_passed"
+        return PASS if PASS in answers else NOT_APPLICABLE
 
 
 class AnyOf(_Combined):
@@ -317,18 +367,14 @@ class AnyOf(_Combined):
         """Combine ``checks``."""
         super().__init__(*checks, id=_joined(checks, "or") if id is None else id)
 
-    def evaluate(self, request: Request) -> Finding:
-        """Answer by every child, whether or not one has passed already."""
-        children = tuple(evaluate(check, request) for check in self.checks)
-        outcomes = {child.outcome for child in children}
-        if not children:
-            return self._answer(Outcome.FAIL, "empty_combinator", ())
-        if outcomes & {Outcome.PASS, Outcome.WARN}:
-            return self._answer(Outcome.PASS, None, children)
-        if outcomes == {Outcome.NOT_APPLICABLE}:
-            return self._answer(Outcome.NOT_APPLICABLE, None, children)
-        code = _unknown(children) or "none_passed"
-        return self._answer(Outcome.FAIL, code, children)
+    def _join(self, answers: Sequence[str], /) -> str:
+        if not answers:
+            return "empty_combinator"
+        if PASS in answers:
+            return PASS
+        if failing := _failing(answers):
+            return _unknown(failing) or "none_passed"
+        return NOT_APPLICABLE
 
 
 class Not(_Combined):
@@ -343,16 +389,11 @@ class Not(_Combined):
         """Turn ``check`` round."""
         super().__init__(check, id=f"(not {check.id})" if id is None else id)
 
-    def evaluate(self, request: Request) -> Finding:
-        """Answer with the opposite of what is known."""
-        child = evaluate(self.checks[0], request)
-        if child.is_unknown:
-            return self._answer(Outcome.FAIL, child.code, (child,))
-        if child.outcome is Outcome.FAIL:
-            return self._answer(Outcome.PASS, None, (child,))
-        if child.outcome is Outcome.NOT_APPLICABLE:
-            return self._answer(Outcome.NOT_APPLICABLE, None, (child,))
-        return self._answer(Outcome.FAIL, "negated", (child,))
+    def _join(self, answers: Sequence[str], /) -> str:
+        (answer,) = answers
+        if answer == PASS:
+            return "negated"
+        return answer if answer == NOT_APPLICABLE or answer in _UNKNOWN else PASS
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,10 +437,15 @@ class _When(Check):
         return (self.check,)
 
     def describe(self) -> dict[str, Any]:
+        own: dict[str, Any]
         if isinstance(self.applies, AppliesTo):
-            return {**self.check.describe(), "applies_to": self.applies.describe()}
-        name = getattr(self.applies, "__qualname__", type(self.applies).__qualname__)
-        return {**self.check.describe(), "when": f"{self.applies.__module__}.{name}"}
+            own = {"applies_to": self.applies.describe()}
+        else:
+            name = getattr(self.applies, "__qualname__", type(self.applies).__qualname__)
+            own = {"when": f"{self.applies.__module__}.{name}"}
+        # One inside another keeps both conditions.
+        inner = self.check.describe()
+        return {"of": inner, **own} if isinstance(self.check, _When) else {**inner, **own}
 
     def evaluate(self, request: Request) -> Finding:
         if not self.applies(request):
@@ -413,17 +459,30 @@ class _When(Check):
 def when(applies: Callable[[Request], bool], check: Check) -> Check:
     """Return ``check`` for the requests that ``applies`` accepts, not applicable for the others.
 
-    ``applies`` must not look at the time; if it raises, the check has failed.
+    ``applies`` must not look at the time; if it raises, the check has failed. A policy's digest
+    knows it by its module and name only.
     """
     return _When(applies, check)
 
 
 def readings_of(checks: Iterable[Check]) -> dict[str, str]:
-    """Return the readings that ``checks``, and the checks that they are made of, decide by."""
+    """Return the readings that ``checks``, and the checks that they are made of, decide by.
+
+    Raises:
+        InvalidPolicyError: two checks decide by different values of one reading.
+    """
     found: dict[str, str] = {}
-    for check in checks:
-        found.update(check.readings)
-        found.update(readings_of(check.parts()))
+    errors: list[FieldError] = []
+    waiting = list(checks)
+    while waiting:
+        check = waiting.pop(0)
+        waiting += check.parts()
+        for name, value in check.readings.items():
+            if found.setdefault(name, value) != value:
+                problem = f"is {found[name]} for one check and {value} for another: use one of them"
+                errors.append(FieldError(f"/readings/{name}", problem))
+    if errors:
+        raise InvalidPolicyError(errors)
     return found
 
 
