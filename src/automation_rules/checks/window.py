@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from ..actions import HOUSING_COST_KINDS, Action, TodoKind
+from ..clock import to_london
 from ..decision import Finding, Outcome, ReadingUse
 from ..readings import READINGS
 from ..request import Mode
@@ -62,7 +63,11 @@ class WindowCheck(StandardCheck):
         test_runs: str = "keep-hours",
         hours: Mapping[str, Any] | None = None,
     ) -> None:
-        """Judge by these readings; ``hours`` are further arguments of `PortalHours`."""
+        """Judge by these readings; ``hours`` are further arguments of `PortalHours`.
+
+        Raises:
+            ValueError, TypeError, HorizonError: hours that cannot be, as `PortalHours` says.
+        """
         super().__init__()
         self.readings = {
             "bank_holidays": bank_holidays,
@@ -71,7 +76,9 @@ class WindowCheck(StandardCheck):
             "test_runs": test_runs,
         }
         self.hours = dict(hours or {})
-        self._windows: dict[tuple[str, str, str], PortalHours] = {}
+        own = (nation, bank_holidays, annual_scope)
+        # At once, so that hours which cannot be are refused when a policy is read.
+        self._windows = {own: self._portal_hours(*own)}
         self._contested: dict[date, bool] = {}
         self._annual = YearlyDates(
             self.hours.get("annual_first", ANNUAL_FIRST), self.hours.get("annual_last", ANNUAL_LAST)
@@ -130,7 +137,7 @@ class WindowCheck(StandardCheck):
         params: dict[str, Any] = {}
         if code == "insufficient_time_left":
             window = self._window(request, self.readings)
-            params["closes"] = window.next_change(request.time, _kind(request))
+            params["closes"] = request.time + window.remaining(request.time, kind=_kind(request))
         return self._finding(Outcome.FAIL, code, tuple(readings), **params)
 
     def _code(self, request: Request, readings: Mapping[str, str]) -> str:
@@ -182,7 +189,7 @@ class WindowCheck(StandardCheck):
         """
         duration = request.context.expected_duration
         if request.context.mode is Mode.TEST or (
-            duration is not None and (request.local + duration).date() != request.today
+            duration is not None and to_london(request.time + duration).date() != request.today
         ):
             return True
         contested = self._contested.get(request.today)
@@ -193,7 +200,7 @@ class WindowCheck(StandardCheck):
         return contested
 
 
-def _as_written(value: object) -> object:
+def _as_written(value: Any) -> object:
     match value:
         case time():
             return value.isoformat("minutes")
