@@ -8,11 +8,12 @@ a decision builds only what is its own.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
-from ..access_codes import code_valid_until
+from ..access_codes import DailyReading, code_valid_until
 from ..accounts import (
     MAX_AUTOMATION_ACCOUNTS,
     AccountStatus,
@@ -175,37 +176,33 @@ class AccountLimitCheck(StandardCheck):
     def evaluate(self, request: Request) -> Finding:
         """Fail as ``too_many_accounts``."""
         landlord = request.context.landlord
-        accounts = landlord.automation_accounts
-        if accounts is None:
-            return self.missing(f"{_LANDLORD}/automation_accounts")
-        running = landlord.running_accounts
-        registered_count = len(set(accounts))
-        if running is None:
+        registered, running = landlord.automation_accounts, landlord.running_accounts
+        if (
+            running is None
+            and registered is not None
+            and self.at_a_time == "registered"
+            and len(set(registered)) <= MAX_AUTOMATION_ACCOUNTS
+        ):
             # Those in use are some of those that exist, so two that exist pass either way.
-            if self.at_a_time == "registered" and registered_count <= MAX_AUTOMATION_ACCOUNTS:
-                return self._pass
-            running_count = None
-        else:
+            return self._pass
+        counts = {
+            "registered": None if registered is None else len(set(registered)),
             # Whoever asks to act is in use, whether or not it was counted yet.
-            running_count = len({*running, request.subject.id})
-        answers = {"registered": _limit(registered_count), "running": _limit(running_count)}
-        readings = reading_use("at_a_time", self.at_a_time, answers)
+            "running": None if running is None else len({*running, request.subject.id}),
+        }
+        answers = {value: _limit(count) for value, count in counts.items()}
         code = answers[self.at_a_time]
+        readings = reading_use("at_a_time", self.at_a_time, answers)
         if code == PASS:
             return self._finding(Outcome.PASS, readings=readings) if readings else self._pass
         if code == "missing_fact":
-            pointer = f"{_LANDLORD}/running_accounts"
-            return Finding(
-                self.id,
-                Outcome.FAIL,
-                code,
-                self.clauses,
-                facts=(pointer,),
-                params={"facts": [pointer]},
-                readings=readings,
+            return replace(
+                self.missing(f"{_LANDLORD}/{_COUNTED[self.at_a_time]}"), readings=readings
             )
-        count = registered_count if self.at_a_time == "registered" else running_count
-        return self._finding(Outcome.FAIL, code, readings, count=count)
+        return self._finding(Outcome.FAIL, code, readings, count=counts[self.at_a_time])
+
+
+_COUNTED: Final = {"registered": "automation_accounts", "running": "running_accounts"}
 
 
 def _limit(count: int | None) -> str:
@@ -230,8 +227,7 @@ class IdentityCheck(StandardCheck):
         subject = request.subject
         landlord = request.context.landlord
         username, email, name = subject.username, subject.email, landlord.name
-        with_name = self.identity_pattern == "name-and-automation"
-        if username is None or email is None or (with_name and name is None):
+        if username is None or email is None:
             return self._missing_facts(request)
         if name is not None and username_identifies(username, (name, *landlord.also_known_as)):
             return self._pass if email_identifies(email) else self._fail("email_not_identifiable")
@@ -243,6 +239,8 @@ class IdentityCheck(StandardCheck):
         }
         code = answers[self.identity_pattern]
         readings = reading_use("identity_pattern", self.identity_pattern, answers)
+        if code == "missing_fact":
+            return replace(self._missing_facts(request), readings=readings)
         if code == PASS:
             return self._finding(Outcome.PASS, readings=readings)
         return self._finding(Outcome.FAIL, code, readings)
@@ -298,7 +296,7 @@ class ManualCodeCheck(StandardCheck):
         if code is None or code.channel is None or code.provided_by is None:
             return self._fail("no_code")
         provided_at = code.provided_at
-        if provided_at is None:
+        if provided_at is None or not code.provided_by.strip():
             return self._fail("no_code")
         if code.channel is not Channel.MANUAL:
             return self._fail("automated_code")
@@ -334,7 +332,7 @@ class ManualCodeCheck(StandardCheck):
 @lru_cache(maxsize=4096)
 def _lapses(provided_at: datetime) -> dict[str, datetime]:
     """Return when a code ceases to count, by each value of the reading ``daily``."""
-    return {reading: code_valid_until(provided_at, reading) for reading in READINGS["daily"]}
+    return {reading: code_valid_until(provided_at, reading) for reading in get_args(DailyReading)}
 
 
 class ActionCheck(StandardCheck):
