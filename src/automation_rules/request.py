@@ -88,18 +88,23 @@ class SmsCode:
     """The day's access code: when it was supplied (UTC), by whom and how; never the code."""
 
     provided_at: datetime | None = None
-    provided_by: str | None = None
+    provided_by: str | None = field(default=None, repr=False)
     channel: Channel | None = None
+
+    def __post_init__(self) -> None:
+        """Bring the instant to UTC; raise `ClockError` when it is naive."""
+        if self.provided_at is not None:
+            object.__setattr__(self, "provided_at", to_utc(self.provided_at))
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who wants to act."""
+    """Who wants to act. Who it is stays out of ``repr``, for it may be a person."""
 
     type: str
-    id: str
-    username: str | None = None
-    email: str | None = None
+    id: str = field(repr=False)
+    username: str | None = field(default=None, repr=False)
+    email: str | None = field(default=None, repr=False)
     roles: frozenset[Role | str] | None = None
     two_factor: bool | None = None
     status: AccountStatus | None = None
@@ -112,9 +117,9 @@ class Resource:
     """What is acted on: a to-do, or the portal."""
 
     type: str
-    id: str
+    id: str = field(repr=False)
     kind: TodoKind | str | None = None
-    tenant: str | None = None
+    tenant: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ class LandlordFacts:
     portal_access: bool | None = None
     nation: Nation | None = None
     declared_on: date | NotDeclared | None = None
-    partnership_manager: str | None = None
+    partnership_manager: str | None = field(default=None, repr=False)
     automation_accounts: tuple[str, ...] | None = None
     running_accounts: tuple[str, ...] | None = None
     paused: bool | None = None
@@ -163,8 +168,8 @@ class Context:
     closures: tuple[Closure, ...] = ()
     form: Form | None = None
     notices: tuple[Notice, ...] = ()
-    answers: Mapping[str, Any] | None = None
-    record: Mapping[str, Any] | None = None
+    answers: Mapping[str, Any] | None = field(default=None, repr=False)
+    record: Mapping[str, Any] | None = field(default=None, repr=False)
     explain: bool = False
 
 
