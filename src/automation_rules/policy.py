@@ -16,6 +16,7 @@ from .checks.base import earliest
 from .decision import Decision, Finding, Outcome, PolicyInfo
 from .errors import FieldError, InvalidPolicyError
 from .readings import check_readings
+from .windows import LAST_YEAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +33,8 @@ RETRY_WITHIN: Final = timedelta(days=400)
 """How far ahead an instant is looked for at which waiting would have helped."""
 
 # Looking a member up on its enum costs more than a small check does.
+_PASS: Final = Outcome.PASS
+_WARN: Final = Outcome.WARN
 _FAIL: Final = Outcome.FAIL
 _NOT_APPLICABLE: Final = Outcome.NOT_APPLICABLE
 
@@ -58,7 +61,8 @@ class Policy:
         """Join ``checks`` under an identifier and a version.
 
         Raises:
-            InvalidPolicyError: no identifier, no version, no check, or two checks of one name.
+            InvalidPolicyError: no identifier, no version, no check, two checks of one name, or of
+                different values of one reading.
         """
         self.checks = tuple(checks)
         self.title = title
@@ -119,11 +123,13 @@ class Policy:
             except Exception as error:
                 finding = broken(check, error)
                 outcome = _FAIL
-            findings.append(finding)
-            if outcome is _FAIL:
-                denied = True
-            elif outcome is not _NOT_APPLICABLE:
+            if outcome is _PASS or outcome is _WARN:
                 passed = True
+            elif outcome is not _NOT_APPLICABLE:
+                denied = True
+                if outcome is not _FAIL:
+                    finding = broken(check, TypeError())
+            findings.append(finding)
         if not passed and not denied:
             findings.append(_NOTHING_APPLIED)
         return Decision(request, tuple(findings), passed and not denied, self)
@@ -149,7 +155,10 @@ class Policy:
         return None
 
     def valid_until(self, request: Request) -> datetime | None:
-        """Return the first instant after ``request.time`` at which it would be denied."""
+        """Return the first instant after ``request.time`` at which it would be denied.
+
+        None when nothing ends it; ``request.time`` itself when a check cannot say.
+        """
         try:
             for later in _moments(request, self.checks):
                 if not self.decide(later).allowed:
@@ -169,12 +178,20 @@ class Policy:
 
 
 def _moments(request: Request, checks: Iterable[Check]) -> Iterator[Request]:
-    """Yield ``request`` at every later instant at which some check's answer may change."""
+    """Yield ``request`` at every later instant at which some check's answer may change.
+
+    Ends with the years that the calendars know.
+
+    Raises:
+        ValueError: a check names an instant that is not later.
+    """
     checks = tuple(checks)
     while (instant := earliest(check.next_change(request) for check in checks)) is not None:
         if instant <= request.time:
-            return
+            raise ValueError("a check's next change must be later than the request")
         request = request.at(instant)
+        if request.today.year > LAST_YEAR:
+            return
         yield request
 
 
