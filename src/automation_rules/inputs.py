@@ -352,6 +352,7 @@ _PROBLEMS: Final = {
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
     "string_too_short": "must not be empty",
+    "extra_forbidden": "is no field of this object: check its spelling",
 }
 
 

@@ -6,7 +6,9 @@ that a misspelt rule cannot be a rule left out, and all errors come at once, eac
 
 from __future__ import annotations
 
+import re
 import tomllib
+from contextlib import suppress
 from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -151,27 +153,24 @@ class _Words(_Strict):
         return Text(self.en, self.cy)
 
 
+# The standard library's parsers accept week dates, basic forms and zones as well.
+_TIME: Final = re.compile(r"\d\d:\d\d(:\d\d)?", re.ASCII)
+_MONTH_DAY: Final = re.compile(r"\d\d-\d\d", re.ASCII)
+
+
 def _parse_time(value: object) -> time:
     if isinstance(value, time):
         return value
-    if isinstance(value, str):
-        try:
-            parsed = time.fromisoformat(value)
-        except ValueError:
-            pass
-        else:
-            if parsed.tzinfo is None:
-                return parsed
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        with suppress(ValueError):
+            return time.fromisoformat(value)
     raise ValueError("must be a time of day, for example 08:00")
 
 
 def _parse_month_day(value: object) -> tuple[int, int]:
-    if isinstance(value, str):
-        try:
+    if isinstance(value, str) and _MONTH_DAY.fullmatch(value):
+        with suppress(ValueError):
             day = date.fromisoformat(f"2024-{value}")
-        except ValueError:
-            pass
-        else:
             return day.month, day.day
     raise ValueError("must be a month and day, for example 04-01")
 
@@ -288,28 +287,30 @@ class _Builder:
         return [check for check in found if check is not None]
 
     def check(self, entry: object, pointer: str, depth: int) -> Check | None:
-        if depth > MAX_DEPTH:
-            return self._refuse(pointer, f"is nested more than {MAX_DEPTH} levels deep")
-        if not isinstance(entry, dict):
-            return self._refuse(pointer, f"must be a table, not {describe(entry)}")
-        forms = [form for form in ("check", "all_of", "any_of", "not") if form in entry]
-        if len(forms) != 1:
-            return self._refuse(pointer, "must have exactly one of check, all_of, any_of, not")
         try:
-            if forms == ["check"]:
-                return self._single(entry, pointer)
-            return self._combined(entry, forms[0], pointer, depth)
+            return self._check(entry, pointer, depth)
+        except InvalidPolicyError as error:
+            self.errors += error.errors
         except ValidationError as error:
             self.errors += _strict_errors(error, pointer)
         return None
 
-    def _refuse(self, pointer: str, problem: str) -> None:
-        self.errors.append(FieldError(pointer, problem))
+    def _check(self, entry: object, pointer: str, depth: int) -> Check | None:
+        if depth > MAX_DEPTH:
+            raise _refused(pointer, f"is nested more than {MAX_DEPTH} levels deep")
+        if not isinstance(entry, dict):
+            raise _refused(pointer, f"must be a table, not {describe(entry)}")
+        forms = [form for form in ("check", "all_of", "any_of", "not") if form in entry]
+        if len(forms) != 1:
+            raise _refused(pointer, "must have exactly one of check, all_of, any_of, not")
+        if forms == ["check"]:
+            return self._single(entry, pointer)
+        return self._combined(entry, forms[0], pointer, depth)
 
-    def _single(self, entry: Mapping[str, Any], pointer: str) -> Check | None:
+    def _single(self, entry: Mapping[str, Any], pointer: str) -> Check:
         name = entry["check"]
         if name not in _NAMES:
-            return self._refuse(f"{pointer}/check", f"must be one of {', '.join(_NAMES)}")
+            raise _refused(f"{pointer}/check", f"must be one of {', '.join(_NAMES)}")
         if name == "deny":
             deny = _DenyEntry.model_validate(entry)
             return deny.narrowed(deny.to_check())
@@ -318,7 +319,7 @@ class _Builder:
             try:
                 return window.narrowed(window.to_check(self.readings))
             except ValueError as error:
-                return self._refuse(pointer, str(error))
+                raise _refused(pointer, str(error)) from None
         plain = _StandardEntry.model_validate(entry)
         if name in _WITH_READING:
             make, reading = _WITH_READING[name]
@@ -334,12 +335,16 @@ class _Builder:
             return None if child is None else combined.narrowed(Not(child, id=combined.id))
         entries = combined.all_of if form == "all_of" else combined.any_of
         if not entries:
-            return self._refuse(f"{pointer}/{form}", "must hold at least one check")
+            raise _refused(f"{pointer}/{form}", "must hold at least one check")
         children = self.checks(entries, f"{pointer}/{form}", depth + 1)
         if len(children) < len(entries):
             return None
         combine = AllOf if form == "all_of" else AnyOf
         return combined.narrowed(combine(*children, id=combined.id))
+
+
+def _refused(pointer: str, problem: str) -> InvalidPolicyError:
+    return InvalidPolicyError([FieldError(pointer, problem)])
 
 
 def _strict_errors(error: ValidationError, pointer: str = "") -> list[FieldError]:
