@@ -79,32 +79,36 @@ def _london() -> Timezone:
     zone = Timezone()
     zone.add("tzid", LONDON.key)
     winter, summer = timedelta(0), timedelta(hours=1)
-    last_sunday = {"freq": "yearly", "byday": "-1su"}
-    # Until 1995 British clocks went back on the Sunday after the fourth Saturday.
-    to_1995 = {
-        "freq": "yearly",
-        "byday": "su",
-        "bymonth": 10,
-        "bymonthday": list(range(23, 30)),
-        "until": datetime(1995, 10, 22, 1, tzinfo=UTC),
-    }
-    for component, name, offsets, onset, rule in (
-        (TimezoneDaylight, "BST", (winter, summer), (1981, 3, 29, 1), last_sunday | {"bymonth": 3}),
-        (TimezoneStandard, "GMT", (summer, winter), (1980, 10, 26, 2), to_1995),
+    spring, autumn = (
+        (TimezoneDaylight, "BST", winter, summer),
+        (TimezoneStandard, "GMT", summer, winter),
+    )
+    # In October the clocks went back on another Sunday until 1989, and until 1995.
+    for (component, name, before, after), onset, rule in (
+        (spring, (1981, 3, 29, 1), {"bymonth": 3, "byday": "-1su"}),
         (
-            TimezoneStandard,
-            "GMT",
-            (summer, winter),
-            (1996, 10, 27, 2),
-            last_sunday | {"bymonth": 10},
+            autumn,
+            (1980, 10, 26, 2),
+            {
+                "until": datetime(1989, 10, 29, 1, tzinfo=UTC),
+                "bymonth": 10,
+                "bymonthday": list(range(23, 30)),
+                "byday": "su",
+            },
         ),
+        (
+            autumn,
+            (1990, 10, 28, 2),
+            {"until": datetime(1995, 10, 22, 1, tzinfo=UTC), "bymonth": 10, "byday": "4su"},
+        ),
+        (autumn, (1996, 10, 27, 2), {"bymonth": 10, "byday": "-1su"}),
     ):
         observance = component()
         observance.add("tzname", name)
-        observance.add("tzoffsetfrom", offsets[0])
-        observance.add("tzoffsetto", offsets[1])
+        observance.add("tzoffsetfrom", before)
+        observance.add("tzoffsetto", after)
         # Without a zone, as the standard has it: by the clocks that are about to change.
         observance.add("dtstart", datetime(*onset))  # noqa: DTZ001
-        observance.add("rrule", rule)
+        observance.add("rrule", {"freq": "yearly", **rule})
         zone.add_component(observance)
     return zone
