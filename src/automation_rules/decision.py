@@ -195,6 +195,20 @@ class Decision:
             self._worked_out["id"] = str(uuid.uuid4())
         return str(self._worked_out["id"])
 
+    def let_through(self) -> Decision:
+        """Return the same findings as a decision that lets the request through regardless."""
+        return self._changed(self.findings, allowed=True)
+
+    def with_finding(self, finding: Finding, *, allowed: bool) -> Decision:
+        """Return the same decision with one more finding, and the answer that follows from it."""
+        return self._changed((*self.findings, finding), allowed=allowed)
+
+    def _changed(self, findings: tuple[Finding, ...], *, allowed: bool) -> Decision:
+        changed = Decision(self.request, findings, allowed, self.decider)
+        # No instant is foreseen for an answer that the checks alone did not give.
+        changed._worked_out.update(id=self.decision_id, retry_after=None, valid_until=None)
+        return changed
+
     @property
     def policy(self) -> PolicyInfo:
         """The policy that decided."""

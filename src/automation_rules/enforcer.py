@@ -1,0 +1,230 @@
+"""From a wish to a recorded answer: gather the facts, decide, record, and only then answer.
+
+What could not be recorded is denied. Leaving is never a breach: ``sign_out`` is always let
+through, with its findings on record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from .actions import TODO_ACTIONS, Action, Role, TodoKind
+from .decision import Finding, Outcome
+from .errors import ClockError, NotRecordedError
+from .request import (
+    NOT_DECLARED,
+    Channel,
+    Context,
+    Form,
+    LandlordFacts,
+    Mode,
+    Notice,
+    Request,
+    Resource,
+    SmsCode,
+    Subject,
+)
+from .windows import Closure, Nation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from .audit import DecisionLog, Receipt
+    from .clock import Clock
+    from .decision import Decision
+    from .policy import Policy
+    from .store import AccountFacts, Registry
+
+__all__ = ["DEFAULT_MARGIN", "Enforcer", "Step", "Verdict", "request_from_registry"]
+
+DEFAULT_MARGIN: Final = timedelta(seconds=60)
+"""How long before closing automation is held back, for clocks that differ from the portal's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an automation account wants to do next; everything else is known to the registry.
+
+    ``form_fingerprint`` is that of the form as met now. ``answers`` are about to be submitted,
+    ``record`` is what the landlord's own system says; neither is kept.
+    """
+
+    action: Action | str
+    todo_kind: TodoKind | str | None = None
+    todo: str | None = None
+    tenant: str | None = None
+    mode: Mode = Mode.LIVE
+    expected_duration: timedelta | None = None
+    form_fingerprint: str | None = None
+    answers: Mapping[str, Any] | None = None
+    record: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision and, when it was recorded, the log's receipt for it."""
+
+    decision: Decision
+    receipt: Receipt | None
+
+
+class Enforcer:
+    """Decides by one policy from one registry's facts, and records in one log.
+
+    ``margin`` keeps away from closing: work must end that long before.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        policy: Policy,
+        clock: Clock,
+        log: DecisionLog,
+        *,
+        margin: timedelta = DEFAULT_MARGIN,
+    ) -> None:
+        """Join them.
+
+        Raises:
+            ValueError: a negative margin.
+        """
+        if margin < timedelta(0):
+            raise ValueError("the margin must not be negative")
+        self._registry = registry
+        self._policy = policy
+        self._clock = clock
+        self._log = log
+        self._margin = margin
+
+    def preflight(
+        self, account_id: str, step: Step, *, portal_time: datetime | None = None
+    ) -> Verdict:
+        """Decide whether ``account_id`` may take ``step`` now, and record it before answering.
+
+        ``portal_time`` is what the portal's clock said just now, when that was measured.
+
+        Raises:
+            NotRegisteredError: there is no such account.
+            ClockError: our clock differs from the portal's by more than the margin.
+            VerificationError: the log went back, as after restoring a backup.
+            StoreError: the registry cannot be read.
+        """
+        now = self._clock.now()
+        if portal_time is not None:
+            self._compare_clocks(now, portal_time)
+        self._log.check_rollback()
+        decision = self.decide(account_id, step, at=now)
+        try:
+            receipt = self._log.record(decision, readings=self._policy.readings)
+        except NotRecordedError:
+            return Verdict(_not_recorded(decision), None)
+        return Verdict(decision, receipt)
+
+    def decide(
+        self, account_id: str, step: Step, *, at: datetime, sms_code: SmsCode | None = None
+    ) -> Decision:
+        """Decide without recording, at any instant; ``sms_code`` supposes an entry of the code.
+
+        Raises:
+            NotRegisteredError: there is no such account.
+            StoreError: the registry cannot be read.
+        """
+        facts = self._registry.facts(account_id, at)
+        request = request_from_registry(facts, step, at, margin=self._margin)
+        if sms_code is not None:
+            request = replace(request, subject=replace(request.subject, sms_code=sms_code))
+        decision = self._policy.decide(request)
+        return decision.let_through() if step.action is Action.SIGN_OUT else decision
+
+    def _compare_clocks(self, now: datetime, portal_time: datetime) -> None:
+        offset = abs(now - portal_time)
+        if offset > self._margin:
+            raise ClockError(
+                f"this machine's clock and the portal's differ by {offset.total_seconds():.0f} s, "
+                f"more than the margin of {self._margin.total_seconds():.0f} s: set the clock right"
+            )
+
+
+def request_from_registry(
+    facts: AccountFacts, step: Step, at: datetime, *, margin: timedelta = timedelta(0)
+) -> Request:
+    """Return the request that ``step`` makes, every fact as the registry knows it.
+
+    ``margin`` is added to the time that the step is expected to take.
+    """
+    account, landlord, entry = facts.account, facts.landlord, facts.code_entry
+    duration = (step.expected_duration or timedelta(0)) + margin
+    return Request(
+        subject=Subject(
+            type="automation_account",
+            id=account.id,
+            username=account.username,
+            email=account.email,
+            roles=frozenset(_member(Role, role) for role in account.roles),
+            two_factor=account.two_factor,
+            status=account.status,
+            created_by_role=_member(Role, account.created_by_role),
+            sms_code=None
+            if entry is None
+            else SmsCode(entry.provided_at, entry.provided_by, Channel.MANUAL),
+        ),
+        action=step.action,
+        resource=Resource(
+            type="todo" if step.todo or step.action in TODO_ACTIONS else "portal",
+            id=step.todo or "",
+            kind=step.todo_kind,
+            tenant=step.tenant,
+        ),
+        context=Context(
+            time=at,
+            mode=step.mode,
+            landlord=LandlordFacts(
+                id=landlord.id,
+                name=landlord.name,
+                also_known_as=landlord.also_known_as,
+                sector=landlord.sector,
+                portal_access=landlord.portal_access,
+                nation=None if landlord.nation is None else Nation(landlord.nation),
+                declared_on=landlord.declared_on or NOT_DECLARED,
+                partnership_manager=landlord.partnership_manager,
+                automation_accounts=facts.automation_accounts,
+                paused=landlord.paused,
+            ),
+            expected_duration=duration or None,
+            closures=tuple(Closure(c.start, c.end, c.reason) for c in facts.closures),
+            form=_form(facts, step),
+            notices=tuple(
+                Notice(n.id, n.effective_on, n.affects_automation) for n in facts.notices
+            ),
+            answers=step.answers,
+            record=step.record,
+        ),
+        facts="registry",
+    )
+
+
+def _form(facts: AccountFacts, step: Step) -> Form | None:
+    if step.form_fingerprint is None:
+        return None
+    kind = step.todo_kind.value if isinstance(step.todo_kind, TodoKind) else step.todo_kind
+    known = facts.known_forms.get(kind or "")
+    if known is None:
+        return Form(step.form_fingerprint)
+    return Form(step.form_fingerprint, known.fingerprint, known.tested_on)
+
+
+def _member(vocabulary: type[Role], name: str) -> Role | str:
+    try:
+        return vocabulary(name)
+    except ValueError:
+        return name
+
+
+def _not_recorded(decision: Decision) -> Decision:
+    """Return ``decision`` as a denial, unless it lets somebody leave."""
+    leaving = decision.request.action is Action.SIGN_OUT
+    outcome = Outcome.WARN if leaving else Outcome.FAIL
+    return decision.with_finding(Finding("log", outcome, "not_recorded"), allowed=leaving)
