@@ -1,0 +1,38 @@
+# Everything runs inside .venv; the only needs are Python 3.11+ and make.
+PYTHON ?= python3
+BIN := .venv/bin
+JOBS ?= 2
+
+.PHONY: demo test test-full check bench docs mutation clean
+
+demo: .venv/ready ## the main job: register a landlord, run pre-flight checks, verify the log
+	$(BIN)/python examples/demo.py
+
+test: .venv/ready ## every test but the exhaustive ones
+	$(BIN)/pytest -n $(JOBS) -m "not exhaustive"
+
+test-full: .venv/ready ## the exhaustive tests as well: slow
+	$(BIN)/pytest -n $(JOBS)
+
+check: .venv/ready ## lint, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/ready ## every benchmark beside its yardstick, as a table
+	$(BIN)/python -m benchmarks
+
+docs: .venv/ready ## write the reference again from the code
+	$(BIN)/python scripts/reference.py
+
+mutation: .venv/ready ## break the core in 300 ways and see which the tests miss
+	$(BIN)/python scripts/mutation.py
+
+clean: ## remove what the other targets made
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
