@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final
 
-from ..access_codes import DailyReading, code_valid_until
+from ..access_codes import code_valid_until
 from ..accounts import (
     MAX_AUTOMATION_ACCOUNTS,
     AccountStatus,
@@ -332,7 +332,7 @@ class ManualCodeCheck(StandardCheck):
 @lru_cache(maxsize=4096)
 def _lapses(provided_at: datetime) -> dict[str, datetime]:
     """Return when a code ceases to count, by each value of the reading ``daily``."""
-    return {reading: code_valid_until(provided_at, reading) for reading in get_args(DailyReading)}
+    return {reading: code_valid_until(provided_at, reading) for reading in READINGS["daily"]}
 
 
 class ActionCheck(StandardCheck):
