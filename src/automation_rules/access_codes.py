@@ -20,7 +20,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from enum import Enum
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from .clock import LONDON, to_london, to_utc
 from .errors import AccessCodeError, ClockError, FieldError, InvalidInputError
@@ -30,7 +30,6 @@ __all__ = [
     "Challenge",
     "CodeLimits",
     "ConsoleSender",
-    "DailyReading",
     "Sender",
     "Verdict",
     "code_is_current",
@@ -40,16 +39,13 @@ __all__ = [
     "verify",
 ]
 
-DailyReading = Literal["london-day", "24-hours"]
-"""How long one manual entry lasts: the values of the named reading ``daily``."""
-
 MAX_ISSUES_A_DAY: Final = 999
 """Codes that one account can be sent in one London day: the counter has three digits for them."""
 
 _DAY: Final = timedelta(days=1)
 
 
-def code_is_current(provided_at: datetime, at: datetime, reading: DailyReading) -> bool:
+def code_is_current(provided_at: datetime, at: datetime, reading: str) -> bool:
     """Return whether a code supplied at ``provided_at`` counts at ``at``.
 
     Under ``london-day`` it counts until that London day ends, under ``24-hours`` for 24 hours;
@@ -63,7 +59,7 @@ def code_is_current(provided_at: datetime, at: datetime, reading: DailyReading) 
     return to_utc(provided_at) <= to_utc(at) < until
 
 
-def code_valid_until(provided_at: datetime, reading: DailyReading) -> datetime:
+def code_valid_until(provided_at: datetime, reading: str) -> datetime:
     """Return the first instant, in UTC, at which a code supplied at ``provided_at`` has lapsed.
 
     Under ``london-day`` that is the next London midnight, so 23 hours after the one before it on
