@@ -113,6 +113,15 @@ class WindowCheck(StandardCheck):
             return closes - duration + timedelta(microseconds=1)
         return window.next_start(request.time, duration or timedelta(0), kind)
 
+    def portal_hours(self, nation: str | None = None) -> PortalHours:
+        """Return its hours without closures; ``nation`` instead of the reading of that name."""
+        readings = self.readings
+        return self._portal_hours(
+            readings["nation"] if nation is None else nation,
+            readings["bank_holidays"],
+            readings["annual_scope"],
+        )
+
     def describe(self) -> dict[str, Any]:
         """Return the check and its hours as a policy file writes them."""
         hours = {
