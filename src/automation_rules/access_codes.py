@@ -5,7 +5,7 @@ in by hand each day (clause ``step-2.manual-code``). Two parties need rules for 
 
 - a portal keeps one `Challenge` per account and moves it on with `issue` and `verify`. Both are
   pure: they return the next challenge, and leave it to the caller to store it by compare-and-set
-  so that one code cannot be used twice (`automation_rules.store.PortalCodes` does so);
+  so that one code cannot be used twice (`automation_rules.store.codes.PortalCodes` does so);
 - a landlord's side asks whether a code that a person supplied still counts, with
   `code_is_current` and `code_valid_until`, under the named reading ``daily``.
 
