@@ -22,6 +22,8 @@ __all__ = ["main"]
 
 COMMANDS: Final = {
     "check": "check:check",
+    "windows": "windows:windows",
+    "terms": "terms:terms",
 }
 """Where each command lives, in the order of the help: module in this package, and name in it.
 
