@@ -1,0 +1,325 @@
+"""What a log entry says: an allow-list, so that nothing personal can slip in.
+
+A leaf is canonical JSON (RFC 8785) of at most 65,535 bytes. It is made of identifiers of
+organisations and bots, words of closed vocabularies, instants, digests and random tokens; all
+else that a decision was made from is sealed into envelopes, one for each subject, of which the
+leaf holds the SHA-256. Closure reasons, answers, the landlord's own record and unknown fields are
+kept nowhere. The closed JSON Schema of leaves is shipped as ``data/leaf.schema.json``.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from ..actions import Action, Role, TodoKind
+from ..clock import to_utc
+from ..errors import NotRecordedError
+from ..request import NOT_DECLARED
+from ..terms import terms_at
+from ..vault import Kind, Subject, canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from enum import Enum
+
+    from ..decision import Decision, Finding
+    from ..request import Request
+    from ..vault import Envelope, SubjectKey
+    from .log import Head
+
+__all__ = ["MAX_LEAF", "Draft", "draft_decision", "draft_rollback", "instant"]
+
+MAX_LEAF: Final = 65_535
+"""The most bytes of a leaf, so that an entry bundle of C2SP tlog-tiles can carry it."""
+
+VERSION: Final = 1
+UNKNOWN: Final = "unknown"
+OTHER: Final = "other"
+
+CHECK_ID: Final = r"^[A-Za-z0-9_.:() -]{1,1000}$"
+CODE: Final = r"^[A-Za-z0-9_.:-]{1,100}$"
+CLAIM: Final = r"^[a-z0-9_./]{1,200}$"
+
+_check_id: Final = re.compile(CHECK_ID)
+_code: Final = re.compile(CODE)
+_claim: Final = re.compile(CLAIM)
+
+_SUBJECT_TYPES: Final = ("automation_account",)
+_RESOURCE_TYPES: Final = ("todo", "portal")
+_SECTORS: Final = ("social",)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry before its subjects have tokens: what the leaf says, and what is sealed."""
+
+    id: str
+    at: datetime
+    body: Mapping[str, Any]
+    sealed: tuple[tuple[Subject, Mapping[str, Any]], ...] = field(repr=False)
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """Who needs a token and a key."""
+        return tuple(subject for subject, _ in self.sealed)
+
+    def finish(self, keys: Mapping[Subject, SubjectKey]) -> tuple[bytes, list[Envelope]]:
+        """Return the leaf and its envelopes.
+
+        Raises:
+            NotRecordedError: the leaf would be too large.
+        """
+        envelopes = [
+            keys[subject].seal(facts, entry=self.id, slot=subject.kind.value)
+            for subject, facts in self.sealed
+        ]
+        leaf = canonical(
+            {
+                **self.body,
+                "tokens": {envelope.slot: envelope.token for envelope in envelopes},
+                "envelopes": {envelope.slot: envelope.digest for envelope in envelopes},
+            }
+        )
+        if len(leaf) > MAX_LEAF:
+            raise NotRecordedError(
+                f"the entry would have {len(leaf)} bytes, and {MAX_LEAF} are the most: "
+                "give fewer closures, notices or accounts"
+            )
+        return leaf, envelopes
+
+
+def draft_decision(
+    decision: Decision, *, readings: Mapping[str, str], request_id: str | None = None
+) -> Draft:
+    """Return the entry of a decision.
+
+    ``readings`` are all eight by which its policy decides; ``request_id`` is the caller's own
+    name for the request.
+
+    Raises:
+        NotRecordedError: something that must be of a closed vocabulary is not.
+    """
+    request: Request = decision.request
+    terms = terms_at(request.time)
+    given, resource = _given(request), request.resource
+    body = {
+        "v": VERSION,
+        "type": "decision",
+        "decision_id": decision.decision_id,
+        "time": instant(request.time),
+        "account": request.subject.id if _is_registered(request) else None,
+        "landlord": request.context.landlord.id if request.facts == "registry" else None,
+        "action": _word(Action, request.action, UNKNOWN),
+        "todo_kind": _word(TodoKind, resource.kind, OTHER),
+        "mode": request.context.mode.value,
+        "decision": decision.allowed,
+        "facts": request.facts,
+        "ignored": [_named("an ignored claim", _claim, name) for name in request.ignored],
+        "given": given,
+        "checks": [_check(finding) for finding in decision.findings],
+        "policy": decision.policy.to_document(),
+        "readings": dict(readings),
+        "terms": {"version": terms.version, "digest": terms.digest},
+        "next_action": decision.next_action,
+        "retry_after": _maybe_instant(decision.retry_after),
+        "valid_until": _maybe_instant(decision.valid_until),
+    }
+    return Draft(decision.decision_id, request.time, body, tuple(_sealed(request, request_id)))
+
+
+def draft_rollback(
+    *, at: datetime, by: str, landlord: str | None, expected: Head, found: Head
+) -> Draft:
+    """Return the entry by which a person takes responsibility for a log that went back.
+
+    ``expected`` is the head that was remembered, ``found`` the one that is there.
+    """
+    event_id = str(uuid.uuid4())
+    body = {
+        "v": VERSION,
+        "type": "rollback_acknowledged",
+        "event_id": event_id,
+        "time": instant(at),
+        "expected": {"size": expected.size, "root": expected.root.hex()},
+        "found": {"size": found.size, "root": found.root.hex()},
+    }
+    return Draft(event_id, to_utc(at), body, ((Subject(Kind.OPERATOR, landlord, by), {"id": by}),))
+
+
+def instant(at: datetime) -> str:
+    """Return an instant in UTC, to the microsecond, always 27 characters long."""
+    return to_utc(at).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _maybe_instant(at: datetime | None) -> str | None:
+    return None if at is None else instant(at)
+
+
+def _is_registered(request: Request) -> bool:
+    """Whether the subject's identifier is a registered bot's, and so names no person."""
+    # The registry gives a status to every account that it knows, deactivated ones included.
+    return (
+        request.facts == "registry"
+        and request.subject.type == "automation_account"
+        and request.subject.status is not None
+    )
+
+
+def _check(finding: Finding) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "check": _named("a check", _check_id, finding.check),
+        "outcome": finding.outcome.value,
+        "code": None if finding.code is None else _named("a code", _code, finding.code),
+        "readings": [{"name": use.name, "value": use.value} for use in finding.readings],
+    }
+    if finding.code == "answers_differ":
+        said["differing"] = len((finding.params or {}).get("fields", ()))
+    if finding.children:
+        said["children"] = [_check(child) for child in finding.children]
+    return said
+
+
+def _given(request: Request) -> dict[str, Any]:
+    """Return the facts that name nobody, as far as they are words, numbers and instants."""
+    subject, context, landlord = request.subject, request.context, request.context.landlord
+    registry = request.facts == "registry"
+    return {
+        "subject_type": _listed(_SUBJECT_TYPES, subject.type),
+        "resource_type": _listed(_RESOURCE_TYPES, request.resource.type),
+        "roles": None
+        if subject.roles is None
+        else sorted({_word(Role, role, UNKNOWN) or UNKNOWN for role in subject.roles}),
+        "two_factor": subject.two_factor,
+        "status": None if subject.status is None else subject.status.value,
+        "created_by_role": _word(Role, subject.created_by_role, UNKNOWN),
+        "sms_code": _sms_code(request),
+        "sector": _listed(_SECTORS, landlord.sector),
+        "portal_access": landlord.portal_access,
+        "nation": None if landlord.nation is None else landlord.nation.value,
+        "declared_on": _declared_on(landlord.declared_on),
+        "landlord_paused": landlord.paused,
+        "automation_accounts": _ids(landlord.automation_accounts) if registry else None,
+        "running_accounts": _ids(landlord.running_accounts) if registry else None,
+        "expected_duration": None
+        if context.expected_duration is None
+        else context.expected_duration // _MICROSECOND,
+        "closures": [[instant(c.start), instant(c.end)] for c in context.closures],
+        "notices": [[n.effective_on.isoformat(), n.affects_automation] for n in context.notices],
+        "form": _form(request),
+        "answers": context.answers is not None,
+        "record": context.record is not None,
+    }
+
+
+def _sms_code(request: Request) -> str:
+    code = request.subject.sms_code
+    if code is None:
+        return "absent"
+    whole = code.provided_at is not None and code.provided_by is not None
+    return "complete" if whole and code.channel is not None else "incomplete"
+
+
+def _form(request: Request) -> dict[str, Any] | None:
+    form = request.context.form
+    if form is None:
+        return None
+    both = form.fingerprint is not None and form.tested_fingerprint is not None
+    return {
+        "fingerprint": form.fingerprint is not None,
+        "tested_fingerprint": form.tested_fingerprint is not None,
+        "equal": form.fingerprint == form.tested_fingerprint if both else None,
+        "tested_on": None if form.tested_on is None else form.tested_on.isoformat(),
+    }
+
+
+def _declared_on(declared: object) -> str | None:
+    if isinstance(declared, date):
+        return declared.isoformat()
+    return "not_declared" if declared is NOT_DECLARED else None
+
+
+def _sealed(request: Request, request_id: str | None) -> list[tuple[Subject, Mapping[str, Any]]]:
+    """Return every subject of the request, each with its facts that the leaf must not hold."""
+    landlord, resource = request.context.landlord, request.resource
+    code = request.subject.sms_code
+
+    def of(kind: Kind, id: str, facts: Mapping[str, Any]) -> tuple[Subject, Mapping[str, Any]]:
+        return Subject(kind, landlord.id, id), facts
+
+    sealed = [of(Kind.ACCOUNT, request.subject.id, _account_facts(request))]
+    if code is not None and code.provided_by is not None:
+        facts = {
+            "id": code.provided_by,
+            "provided_at": _maybe_instant(code.provided_at),
+            "channel": None if code.channel is None else code.channel.value,
+        }
+        sealed.append(of(Kind.OPERATOR, code.provided_by, facts))
+    if landlord.partnership_manager is not None:
+        name = landlord.partnership_manager
+        sealed.append(of(Kind.PARTNERSHIP_MANAGER, name, {"name": name}))
+    if request_id is not None:
+        sealed.append(of(Kind.REQUEST, request_id, {"id": request_id}))
+    if resource.tenant is not None:
+        sealed.append(of(Kind.TENANT, resource.tenant, {"id": resource.tenant}))
+    if resource.type != "portal" and resource.id:
+        sealed.append(of(Kind.TODO, resource.id, {"id": resource.id, "type": resource.type}))
+    return sealed
+
+
+def _account_facts(request: Request) -> dict[str, Any]:
+    subject, landlord = request.subject, request.context.landlord
+    facts: dict[str, Any] = {
+        "type": subject.type,
+        "id": subject.id,
+        "username": subject.username,
+        "email": subject.email,
+        "landlord": {
+            "id": landlord.id,
+            "name": landlord.name,
+            "also_known_as": list(landlord.also_known_as),
+        },
+        # Words outside the vocabularies, as they were given: free text, for all we know.
+        "words": {
+            "action": _free(request.action),
+            "todo_kind": _free(request.resource.kind),
+            "created_by_role": _free(subject.created_by_role),
+            "roles": sorted(role for role in subject.roles or () if isinstance(role, str)),
+            "sector": landlord.sector,
+        },
+    }
+    if request.facts != "registry":
+        facts["automation_accounts"] = _ids(landlord.automation_accounts)
+        facts["running_accounts"] = _ids(landlord.running_accounts)
+    return facts
+
+
+def _word(vocabulary: type[Enum], value: Enum | str | None, otherwise: str) -> str | None:
+    if value is None:
+        return None
+    return str(value.value) if isinstance(value, vocabulary) else otherwise
+
+
+def _listed(words: tuple[str, ...], value: str | None) -> str | None:
+    return value if value is None or value in words else OTHER
+
+
+def _free(value: Enum | str | None) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _ids(values: tuple[str, ...] | None) -> list[str] | None:
+    return None if values is None else list(values)
+
+
+def _named(what: str, pattern: re.Pattern[str], name: str) -> str:
+    if not pattern.fullmatch(name):
+        raise NotRecordedError(
+            f"{what} has a name that an entry cannot hold: use ASCII letters, digits and _ . : -"
+        )
+    return name

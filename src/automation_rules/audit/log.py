@@ -1,0 +1,597 @@
+"""The decision log: append, read, prove.
+
+A Merkle tree by RFC 9162 over the stored bytes of its leaves. Beside each leaf lie the hashes of
+the subtrees that it completes; one head row holds the size, the root and the right edge. Each
+append is one transaction: read the head, insert, move the head. Nothing of the head is kept in
+the process, and nothing but stored bytes is ever hashed.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+import structlog
+from sqlalchemy import bindparam, insert, literal_column, select, update
+
+from ..errors import AutomationRulesError, LogError, NotRecordedError, VerificationError
+from ..merkle import (
+    HASH_SIZE,
+    Frontier,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    locate,
+    root_from_inclusion,
+    verify_consistency,
+)
+from ..store.engine import _plain_errors
+from ..store.tables import envelopes as envelopes_table
+from ..store.tables import log_entries, log_head
+from ..vault import Direct, Envelope, untyped
+from .leaf import MAX_LEAF, draft_decision, draft_rollback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from types import TracebackType
+
+    from sqlalchemy import PoolProxiedConnection
+    from sqlalchemy.engine.interfaces import DBAPICursor
+
+    from ..decision import Decision
+    from ..merkle import NodeOf
+    from ..store import Store
+    from ..vault import Vault
+    from .heads import RememberedHeads
+    from .leaf import Draft
+
+    Finished = tuple[bytes, Sequence[Envelope]]
+
+__all__ = ["DecisionLog", "Entry", "Head", "InclusionProof", "Receipt"]
+
+_events: Final = structlog.get_logger("automation_rules.audit")
+
+entries_table: Final = untyped(log_entries)
+head_table: Final = untyped(log_head)
+sealed_table: Final = untyped(envelopes_table)
+
+AT_ONCE: Final = 500
+"""How many entries are read at once."""
+
+READ_HEAD: Final = select(head_table.c.size, head_table.c.root, head_table.c.frontier).where(
+    head_table.c.id == literal_column("1")
+)
+# A statement of its own, and the first: whoever waits for this row then reads all that the one
+# before has written.
+_LOCK_HEAD: Final = READ_HEAD.with_for_update()
+_MOVE_HEAD: Final = (
+    update(head_table)
+    .values(size=bindparam("size"), root=bindparam("root"), frontier=bindparam("frontier"))
+    .where(head_table.c.id == literal_column("1"))
+)
+_ADD_ENTRY: Final = insert(entries_table).values(
+    idx=bindparam("idx"), leaf=bindparam("leaf"), nodes=bindparam("nodes")
+)
+_ADD_ENVELOPE: Final = insert(sealed_table).values(
+    idx=bindparam("idx"),
+    slot=bindparam("slot"),
+    token=bindparam("token"),
+    ciphertext=bindparam("ciphertext"),
+)
+_READ_LEAVES: Final = (
+    select(entries_table.c.idx, entries_table.c.leaf)
+    .where(entries_table.c.idx >= bindparam("first"), entries_table.c.idx < bindparam("after"))
+    .order_by(entries_table.c.idx)
+)
+_READ_NODES: Final = select(entries_table.c.nodes).where(entries_table.c.idx == bindparam("idx"))
+_READ_ENVELOPES: Final = (
+    select(sealed_table.c.slot, sealed_table.c.token, sealed_table.c.ciphertext)
+    .where(sealed_table.c.idx == bindparam("idx"))
+    .order_by(sealed_table.c.slot)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How many entries a log has, and its Merkle root."""
+
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stored entry: its zero-based index and its leaf."""
+
+    index: int
+    leaf: bytes
+
+    @property
+    def leaf_hash(self) -> bytes:
+        """The leaf's Merkle hash (RFC 9162, section 2.1.1)."""
+        return leaf_hash(self.leaf)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What the leaf says."""
+        document: dict[str, Any] = json.loads(self.leaf)
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An entry that is durable, and the head of the log after the transaction that made it so."""
+
+    index: int
+    leaf: bytes
+    leaf_hash: bytes
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InclusionProof:
+    """That an entry is in the log of a given size: hashes from the leaf up to the root."""
+
+    index: int
+    size: int
+    leaf_hash: bytes
+    hashes: tuple[bytes, ...]
+
+    @property
+    def root(self) -> bytes:
+        """The root that the proof leads to; compare it with one that is trusted."""
+        return root_from_inclusion(self.leaf_hash, self.index, self.size, self.hashes)
+
+
+class _Writer(NamedTuple):
+    """A connection kept for appends; ``begins`` when its driver begins no transaction itself."""
+
+    connection: PoolProxiedConnection
+    cursor: DBAPICursor
+    direct: Direct
+    begins: bool
+
+
+class DecisionLog:
+    """The decision log of one state. Close it, or use it in a ``with``, before the store.
+
+    Safe to use from several threads; their appends take turns.
+    """
+
+    def __init__(
+        self, store: Store, vault: Vault | None = None, *, heads: RememberedHeads | None = None
+    ) -> None:
+        """Work on the log in ``store``.
+
+        Without ``vault`` nothing can be recorded or opened. With ``heads``, appends are refused
+        while the log is not the one that was there before.
+        """
+        self._store = store
+        self._vault = vault
+        self._heads = heads
+        self._turn = threading.Lock()
+        self._writer: _Writer | None = None
+
+    def close(self) -> None:
+        """Give back the connection that appends use."""
+        with self._turn:
+            self._let_go()
+
+    def __enter__(self) -> Self:
+        """Return the log."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give back the connection that appends use."""
+        self.close()
+
+    # --- appending --------------------------------------------------------------------------
+
+    def record(
+        self, decision: Decision, *, readings: Mapping[str, str], request_id: str | None = None
+    ) -> Receipt:
+        """Record a decision and its masked facts; return when it is durable.
+
+        ``readings`` are all eight by which its policy decides (`Policy.readings`); ``request_id``
+        is the caller's own name for the request.
+
+        Raises:
+            NotRecordedError: it could not be masked or made durable; nothing of it was written,
+                and the answer must be a denial.
+        """
+        try:
+            draft = draft_decision(decision, readings=readings, request_id=request_id)
+        except Exception as error:
+            raise _not_recorded(error) from error
+        [receipt] = self.record_many([draft])
+        return receipt
+
+    def record_many(self, drafts: Sequence[Draft]) -> list[Receipt]:
+        """Record entries in one transaction, in order; return when all are durable.
+
+        Emits a structlog event for each, ``decision_recorded`` for a decision, with its index and
+        the hash of its leaf.
+
+        Raises:
+            NotRecordedError: they could not be made durable; nothing of them was written.
+        """
+        if not drafts:
+            return []
+        receipts = self._append(lambda direct: self._finish(direct, drafts))
+        for draft, receipt in zip(drafts, receipts, strict=True):
+            _announce(draft, receipt)
+        return receipts
+
+    def append(self, leaf: bytes, envelopes: Sequence[Envelope] = ()) -> Receipt:
+        """Append a finished leaf with its envelopes; return when it is durable.
+
+        Raises:
+            NotRecordedError: it could not be made durable; nothing of it was written.
+        """
+        [receipt] = self.append_many([(leaf, envelopes)])
+        return receipt
+
+    def append_many(self, finished: Sequence[Finished]) -> list[Receipt]:
+        """Append finished leaves, each with its envelopes, in one transaction.
+
+        Raises:
+            NotRecordedError: they could not be made durable; nothing of them was written.
+        """
+        return self._append(lambda _: finished) if finished else []
+
+    def acknowledge_rollback(self, *, by: str, landlord: str | None, at: datetime) -> Receipt:
+        """Record that a person accepts a log that went back, and go on from it.
+
+        ``by`` is the identifier of one of the people of ``landlord``; ``at`` is the present.
+
+        Raises:
+            LogError: the log did not go back, or no head of it is remembered.
+            NotRecordedError: it could not be made durable.
+        """
+        expected = None if self._heads is None else self._heads.get(self._store.log_id)
+        if self._heads is None or expected is None:
+            raise LogError("no head of this log is remembered: there is nothing to acknowledge")
+        drafts: list[Draft] = []
+
+        def finish(direct: Direct) -> list[Finished]:
+            found, _ = read_head(direct)
+            if _extends(direct, expected, found):
+                raise NotRecordedError("the log did not go back: there is nothing to acknowledge")
+            drafts.append(
+                draft_rollback(at=at, by=by, landlord=landlord, expected=expected, found=found)
+            )
+            return self._finish(direct, drafts)
+
+        [receipt] = self._append(finish, went_back=True)
+        self._heads.replace(self._store.log_id, Head(receipt.size, receipt.root))
+        _announce(drafts[0], receipt)
+        return receipt
+
+    def _finish(self, direct: Direct, drafts: Sequence[Draft]) -> list[Finished]:
+        """Give every subject its token and key, and finish the entries with them."""
+        if self._vault is None:
+            raise NotRecordedError("the log was opened without its vault: it can only be read")
+        subjects = {subject for draft in drafts for subject in draft.subjects}
+        keys = self._vault.keys(direct, subjects, drafts[0].at)
+        return [draft.finish(keys) for draft in drafts]
+
+    def _append(
+        self, finish: Callable[[Direct], Sequence[Finished]], *, went_back: bool = False
+    ) -> list[Receipt]:
+        """Append what ``finish`` gives; unless it ``went_back``, to the log that was here."""
+        heads, log_id = self._heads, self._store.log_id
+        try:
+            with self._turn:
+                writer = self._writer or self._take()
+                try:
+                    if writer.begins:
+                        # It must hold the write lock before it reads the head.
+                        writer.cursor.execute("BEGIN IMMEDIATE")
+                    head, frontier = read_head(writer.direct, _LOCK_HEAD)
+                    if heads is not None and not went_back:
+                        _require_extension(writer.direct, heads.get(log_id), head)
+                    receipts = _insert(writer.direct, frontier, finish(writer.direct))
+                    writer.connection.commit()
+                except BaseException:
+                    # The pool undoes what was begun, and replaces a connection that is broken.
+                    self._let_go()
+                    raise
+            if heads is not None and not went_back:
+                heads.remember(log_id, Head(receipts[-1].size, receipts[-1].root))
+        except NotRecordedError:
+            raise
+        except Exception as error:
+            raise _not_recorded(error) from error
+        return receipts
+
+    def _take(self) -> _Writer:
+        """Take a connection to keep: taking one for each append costs a quarter of its time."""
+        with self._store.reading() as connection:
+            engine = connection.engine
+        proxied = engine.raw_connection()
+        cursor = proxied.cursor()
+        self._writer = _Writer(
+            proxied, cursor, Direct(cursor, engine.dialect), engine.dialect.name == "sqlite"
+        )
+        return self._writer
+
+    def _let_go(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.connection.close()
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def head(self) -> Head:
+        """Return the size and the root of the log.
+
+        Raises:
+            StoreError: the state cannot be read.
+            VerificationError: the head does not hold.
+        """
+        with self._reading() as direct:
+            return read_head(direct)[0]
+
+    def entry(self, index: int) -> Entry:
+        """Return one entry.
+
+        Raises:
+            LogError: there is none at that index.
+        """
+        for entry in self.entries(index, index + 1):
+            return entry
+        raise LogError(f"there is no entry {index}: the log has {self.head().size}")
+
+    def entries(self, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
+        """Yield the entries from ``start`` up to before ``stop``, or to the end.
+
+        They are read a few hundred at a time, however many there are.
+
+        Raises:
+            LogError: ``start`` is negative.
+            VerificationError: an entry is missing or cannot be read.
+        """
+        if start < 0:
+            raise LogError("entries are counted from 0")
+        with self._reading() as direct:
+            size = read_head(direct)[0].size
+        stop = size if stop is None else min(stop, size)
+        for first in range(start, stop, AT_ONCE):
+            after = min(first + AT_ONCE, stop)
+            with self._reading() as direct:
+                rows = direct.rows(_READ_LEAVES, first, after)
+            for index in range(first, after):
+                # A row that is missing leaves the later ones in its place.
+                if not rows or rows[0][0] != index or type(rows[0][1]) is not bytes:
+                    raise VerificationError(f"entry {index} is missing or unreadable", index=index)
+                yield Entry(index, rows.pop(0)[1])
+
+    def open(self, index: int) -> dict[str, dict[str, Any] | None]:
+        """Return the sealed facts of one entry by slot; None where the subject was erased.
+
+        Raises:
+            LogError: there is no such entry, the log was opened without its vault, or the
+                wrapping key is not this state's.
+            VerificationError: an envelope is missing or was changed.
+        """
+        if self._vault is None:
+            raise LogError("the log was opened without its vault: envelopes cannot be opened")
+        document = self.entry(index).document
+        name = document.get("decision_id") or document.get("event_id")
+        facts: dict[str, dict[str, Any] | None] = {}
+        with self._reading() as direct:
+            stored = {row[0]: Envelope(*row) for row in direct.rows(_READ_ENVELOPES, index)}
+            for slot, token in document["tokens"].items():
+                key = self._vault.find(direct, token)
+                if key is None:
+                    facts[slot] = None
+                elif slot not in stored or stored[slot].digest != document["envelopes"][slot]:
+                    raise VerificationError(
+                        f"an envelope of entry {index} is missing or was changed", index=index
+                    )
+                else:
+                    facts[slot] = key.open(stored[slot], entry=str(name))
+        return facts
+
+    # --- proving ----------------------------------------------------------------------------
+
+    def prove_inclusion(self, index: int, size: int | None = None) -> InclusionProof:
+        """Prove that an entry is in the log, or in its first ``size`` entries.
+
+        Raises:
+            LogError: there is no such entry, or the log is smaller.
+            VerificationError: a hash that the proof needs is missing.
+        """
+        with self._reading() as direct:
+            size = _within(read_head(direct)[0].size, size)
+            node = _nodes(direct)
+            hashes = inclusion_proof(index, size, node)
+            return InclusionProof(index, size, node(0, index), tuple(hashes))
+
+    def prove_consistency(self, old: int, new: int | None = None) -> tuple[bytes, ...]:
+        """Prove that the first ``new`` entries, or all, begin with the first ``old`` ones.
+
+        `merkle.verify_consistency` verifies it, given both roots.
+
+        Raises:
+            LogError: the log is smaller, or ``old`` is zero or more than ``new``.
+            VerificationError: a hash that the proof needs is missing.
+        """
+        with self._reading() as direct:
+            new = _within(read_head(direct)[0].size, new)
+            return tuple(consistency_proof(old, new, _nodes(direct)))
+
+    def check_rollback(self) -> Head:
+        """Return the head, when the log is the remembered one or has grown from it.
+
+        Reads a number of entries that grows with the logarithm of the log.
+
+        Raises:
+            VerificationError: the log went back, as after restoring a backup.
+        """
+        # The remembered head is read first: the log can only grow in between.
+        remembered = None if self._heads is None else self._heads.get(self._store.log_id)
+        with self._reading() as direct:
+            head, _ = read_head(direct)
+            _require_extension(direct, remembered, head)
+        return head
+
+    def verify(
+        self,
+        remembered: Head | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        forms: bool = False,
+    ) -> Head:
+        """Recompute the whole log from its stored bytes; return its head when all of it holds.
+
+        ``remembered`` is a head to hold the log against, by default the one in ``heads``.
+        ``progress`` is called with how many entries are done, and how many there are. With
+        ``forms``, every leaf must also be canonical JSON of the closed schema, which takes many
+        times as long. With a vault, the subjects' keys are verified too.
+
+        Raises:
+            VerificationError: it does not hold; ``index`` is the first entry that is wrong.
+            LogError: the wrapping key is not this state's.
+            StoreError: the state cannot be read.
+        """
+        from .verification import verify_log
+
+        if remembered is None and self._heads is not None:
+            remembered = self._heads.get(self._store.log_id)
+        with self._reading() as direct:
+            head = verify_log(
+                direct, remembered=remembered, vault=self._vault, progress=progress, forms=forms
+            )
+        if self._heads is not None:
+            self._heads.remember(self._store.log_id, head)
+        return head
+
+    @contextmanager
+    def _reading(self) -> Iterator[Direct]:
+        with self._store.reading() as connection:
+            yield Direct(connection.connection.cursor(), connection.dialect)
+
+
+def read_head(direct: Direct, statement: Any = READ_HEAD) -> tuple[Head, Frontier]:
+    """Return the head and the right edge that stand in the head row.
+
+    Raises:
+        VerificationError: they cannot be read, or do not belong together.
+    """
+    rows = direct.rows(statement)
+    if len(rows) != 1 or [type(value) for value in rows[0]] != [int, bytes, bytes]:
+        raise VerificationError("the head of the log cannot be read")
+    size, root, edge = rows[0]
+    frontier = Frontier.from_bytes(size, edge)
+    if frontier.root != root:
+        raise VerificationError("the root of the log does not belong to its right edge")
+    return Head(size, root), frontier
+
+
+def _insert(direct: Direct, frontier: Frontier, finished: Sequence[Finished]) -> list[Receipt]:
+    """Insert leaves and envelopes, and move the head past them."""
+    rows: list[tuple[object, ...]] = []
+    sealed: list[tuple[object, ...]] = []
+    hashes = []
+    for leaf, envelopes in finished:
+        if len(leaf) > MAX_LEAF:
+            raise NotRecordedError(f"an entry has {len(leaf)} bytes, and {MAX_LEAF} are the most")
+        index = frontier.size
+        hashed = leaf_hash(leaf)
+        hashes.append(hashed)
+        rows.append((index, leaf, frontier.append(hashed)))
+        for envelope in envelopes:
+            sealed.append((index, envelope.slot, envelope.token, envelope.ciphertext))
+    direct.change(_ADD_ENTRY, *rows)
+    if sealed:
+        direct.change(_ADD_ENVELOPE, *sealed)
+    size, root = frontier.size, frontier.root
+    direct.change(_MOVE_HEAD, (size, root, frontier.to_bytes()))
+    first = size - len(rows)
+    return [
+        Receipt(first + at, leaf, hashed, size, root)
+        for at, ((leaf, _), hashed) in enumerate(zip(finished, hashes, strict=True))
+    ]
+
+
+def _not_recorded(error: Exception) -> NotRecordedError:
+    """Return the error to raise instead, saying what to do and nothing of what was recorded."""
+    if isinstance(error, NotRecordedError):
+        return error
+    try:
+        with _plain_errors():
+            raise error  # noqa: TRY301 - so that the store says in its own words what to do
+    except AutomationRulesError as plain:
+        said = str(plain)
+    except Exception as other:
+        said = type(other).__name__
+    return NotRecordedError(f"the entry could not be recorded: {said}")
+
+
+def _announce(draft: Draft, receipt: Receipt) -> None:
+    """Tell that an entry is durable; it stays so, whatever becomes of the message."""
+    body = draft.body
+    told = {"decision": body["decision"]} if "decision" in body else {}
+    with suppress(Exception):
+        _events.info(
+            f"{body['type']}_recorded",
+            index=receipt.index,
+            leaf_hash=receipt.leaf_hash.hex(),
+            **told,
+        )
+
+
+def _nodes(direct: Direct) -> NodeOf:
+    """Return what reads the hash of a perfect subtree from beside the leaf that completes it."""
+
+    def node(level: int, index: int) -> bytes:
+        row, offset = locate(level, index)
+        rows = direct.rows(_READ_NODES, row)
+        found = rows[0][0] if rows and type(rows[0][0]) is bytes else b""
+        if len(found) < offset + HASH_SIZE:
+            raise VerificationError(f"a hash beside entry {row} is missing", index=row)
+        return bytes(found[offset : offset + HASH_SIZE])
+
+    return node
+
+
+def _within(size: int, asked: int | None) -> int:
+    if asked is not None and asked > size:
+        raise LogError(f"there are no {asked} entries: the log has {size}")
+    return size if asked is None else asked
+
+
+def _extends(direct: Direct, remembered: Head, head: Head) -> bool:
+    """Whether the log is the remembered one, or has grown from it."""
+    if remembered.size == 0 or remembered == head:
+        return True
+    if remembered.size > head.size:
+        return False
+    try:
+        proof = consistency_proof(remembered.size, head.size, _nodes(direct))
+        verify_consistency(remembered.size, remembered.root, head.size, head.root, proof)
+    except VerificationError:
+        return False
+    return True
+
+
+def _require_extension(direct: Direct, remembered: Head | None, head: Head) -> None:
+    """Raise `VerificationError` when the log is not the remembered one, grown or not."""
+    if remembered is not None and not _extends(direct, remembered, head):
+        raise VerificationError(
+            f"the log went back: {remembered.size} entries were here, and what is here now, "
+            f"{head.size} entries, does not continue them, as after restoring a backup; bring "
+            "back the newer state, or have a person acknowledge the rollback",
+            index=head.size if head.size < remembered.size else None,
+        )

@@ -1,0 +1,181 @@
+"""The closed shape of leaves, by which a verified log is also known to say nothing else.
+
+pydantic reads leaves here, when a log is verified, and writes the JSON Schema that ships. Making
+an entry does not load this module.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from ..accounts import AccountStatus
+from ..actions import Action, Role, TodoKind
+from ..errors import VerificationError
+from ..readings import READINGS
+from ..vault import Kind, canonical
+from ..windows import Nation
+from .leaf import CHECK_ID, CLAIM, CODE
+
+__all__ = ["leaf_schema", "read_leaf"]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _one_of(words: Iterable[str]) -> Any:
+    return Field(pattern=f"^({'|'.join(map(re.escape, words))})$")
+
+
+_Instant = Annotated[
+    str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$")
+]
+_Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+_Token = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+_Uuid = Annotated[
+    str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+]
+_Id = Annotated[str, Field(min_length=1, max_length=1000)]
+_Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+_Unknown = Literal["unknown"]
+_Other = Literal["other"]
+_Reading = Annotated[str, _one_of(READINGS)]
+_Value = Annotated[str, _one_of({value: None for values in READINGS.values() for value in values})]
+
+
+class _ReadingUse(_Closed):
+    name: _Reading
+    value: _Value
+
+
+class _Check(_Closed):
+    check: Annotated[str, Field(pattern=CHECK_ID)]
+    outcome: Literal["pass", "fail", "warn", "not_applicable"]
+    code: Annotated[str, Field(pattern=CODE)] | None
+    readings: list[_ReadingUse]
+    differing: _Count = 0
+    children: "list[_Check]" = []
+
+
+class _Form(_Closed):
+    fingerprint: bool
+    tested_fingerprint: bool
+    equal: bool | None
+    tested_on: _Day | None
+
+
+class _Given(_Closed):
+    subject_type: Literal["automation_account"] | _Other
+    resource_type: Literal["todo", "portal"] | _Other
+    roles: list[Role | _Unknown] | None
+    two_factor: bool | None
+    status: AccountStatus | None
+    created_by_role: Role | _Unknown | None
+    sms_code: Literal["absent", "incomplete", "complete"]
+    sector: Literal["social"] | _Other | None
+    portal_access: bool | None
+    nation: Nation | None
+    declared_on: _Day | Literal["not_declared"] | None
+    landlord_paused: bool | None
+    automation_accounts: list[_Id] | None
+    running_accounts: list[_Id] | None
+    expected_duration: _Count | None
+    closures: list[Annotated[list[_Instant], Field(min_length=2, max_length=2)]]
+    notices: list[tuple[_Day, bool]]
+    form: _Form | None
+    answers: bool
+    record: bool
+
+
+class _Policy(_Closed):
+    id: _Id
+    version: _Id
+    digest: _Digest
+
+
+class _Terms(_Closed):
+    version: _Id
+    digest: _Digest
+
+
+class _Head(_Closed):
+    size: _Count
+    root: _Sha256
+
+
+class _Leaf(_Closed):
+    v: Literal[1]
+    time: _Instant
+    tokens: dict[Kind, _Token]
+    envelopes: dict[Kind, _Sha256]
+
+
+class _Decision(_Leaf):
+    type: Literal["decision"]
+    decision_id: _Uuid
+    account: _Id | None
+    landlord: _Id | None
+    action: Action | _Unknown
+    todo_kind: TodoKind | None
+    mode: Literal["live", "test"]
+    decision: bool
+    facts: Literal["registry", "claimed"]
+    ignored: list[Annotated[str, Field(pattern=CLAIM)]]
+    given: _Given
+    checks: list[_Check]
+    policy: _Policy
+    readings: Annotated[
+        dict[_Reading, _Value], Field(min_length=len(READINGS), max_length=len(READINGS))
+    ]
+    terms: _Terms
+    next_action: Literal["retry", "none"]
+    retry_after: _Instant | None
+    valid_until: _Instant | None
+
+
+class _RollbackAcknowledged(_Leaf):
+    type: Literal["rollback_acknowledged"]
+    event_id: _Uuid
+    expected: _Head
+    found: _Head
+
+
+_LEAF: Final[TypeAdapter[_Decision | _RollbackAcknowledged]] = TypeAdapter(
+    Annotated[_Decision | _RollbackAcknowledged, Field(discriminator="type")]
+)
+
+
+def read_leaf(leaf: bytes, *, index: int | None = None) -> dict[str, Any]:
+    """Return what a leaf says, when it is canonical JSON of the closed shape.
+
+    Raises:
+        VerificationError: it is not; names the place and never what stands there.
+    """
+    try:
+        _LEAF.validate_json(leaf)
+        document: dict[str, Any] = json.loads(leaf)
+        is_canonical = canonical(document) == leaf
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the whole"
+        raise VerificationError(
+            f"entry {index} is not what an entry can be: {place}", index=index
+        ) from None
+    except (ValueError, RecursionError):
+        is_canonical = False
+    if not is_canonical:
+        raise VerificationError(f"entry {index} is not canonical JSON", index=index)
+    return document
+
+
+def leaf_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of leaves, closed at every level."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "automation-rules log entry",
+        **_LEAF.json_schema(),
+    }
