@@ -15,6 +15,7 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -71,6 +72,14 @@ class Model:
             key
             for key, account in self.accounts.items()
             if account.landlord == landlord and account.status in ("active", "paused")
+        )
+
+    def resting(self) -> list[str]:
+        """Return the accounts that are paused or deactivated."""
+        return sorted(
+            key
+            for key, account in self.accounts.items()
+            if account.status in ("paused", "deactivated")
         )
 
     def present(self, landlord: str, person: str) -> bool:
@@ -233,6 +242,26 @@ class RegistryMachine(RuleBasedStateMachine):
             bot, "active", "resumed", error, lambda: self.registry.resume_account(bot, person)
         )
 
+    @precondition(lambda self: self.model.resting())
+    @rule(data=st.data())
+    def resume_one_that_rests(self, data: st.DataObject) -> None:
+        """Resume an account that is paused or deactivated, on a colleague's word if any."""
+        bot = data.draw(st.sampled_from(self.model.resting()))
+        landlord = self.model.accounts[bot].landlord
+        people = [who for _, who in self.model.people if self.model.present(landlord, who)]
+        self.resume_account(bot, data.draw(st.sampled_from(people or ["stranger"])))
+
+    @rule(landlord=LANDLORDS, number=st.integers(10, 30))
+    def add_fresh_account(self, landlord: str, number: int) -> None:
+        """Register an account whose id is seldom taken."""
+        self.add_account(landlord, f"bot-{number}")
+
+    @precondition(lambda self: self.model.counted("acme"))
+    @rule(data=st.data())
+    def deactivate_one_that_counts(self, data: st.DataObject) -> None:
+        """Deactivate one of a landlord's accounts."""
+        self.deactivate_account(data.draw(st.sampled_from(self.model.counted("acme"))))
+
     @rule(bot=BOTS)
     def deactivate_account(self, bot: str) -> None:
         """Deactivate an account."""
@@ -314,4 +343,4 @@ def test_the_registry_agrees_with_a_plain_model() -> None:
 @pytest.mark.exhaustive
 def test_the_registry_agrees_with_a_plain_model_for_long() -> None:
     """After every step of many long random histories both know the same."""
-    run(200, 50)
+    run(150, 50)
