@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -136,6 +137,16 @@ class TestIntervals:
         b = Interval(utc("2026-06-02"), utc("2026-06-03"))
         c = Interval(utc("2026-06-02"), utc("2026-06-04"))
         assert sorted([c, b, a]) == [a, b, c]
+
+    def test_values_do_not_change(self) -> None:
+        """Intervals, closures and states cannot be altered once made."""
+        for value, name in (
+            (Interval(utc("2026-06-01"), utc("2026-06-02")), "end"),
+            (Closure(utc("2026-06-01"), utc("2026-06-02")), "end"),
+            (State(True, None, None), "is_open"),
+        ):
+            with pytest.raises(FrozenInstanceError):
+                setattr(value, name, utc("2026-06-03"))
 
     def test_a_closures_reason_stays_out_of_sight(self) -> None:
         """The reason is free text: it is kept, but neither shown by repr nor compared."""
