@@ -24,6 +24,8 @@ COMMANDS: Final = {
     "check": "check:check",
     "windows": "windows:windows",
     "terms": "terms:terms",
+    "policy": "policy:policy",
+    "schema": "schema:schema",
 }
 """Where each command lives, in the order of the help: module in this package, and name in it.
 

@@ -82,11 +82,11 @@ def _list(version: Terms, out: Output) -> None:
 
 
 def _steps(version: Terms) -> list[list[Clause]]:
-    """Return the clauses by the step that their identifiers begin with."""
+    """Return the clauses by the step that their identifiers begin with, the general terms last."""
     steps: dict[str, list[Clause]] = {}
     for clause in version.clauses.values():
         steps.setdefault(clause.id.partition(".")[0], []).append(clause)
-    return list(steps.values())
+    return [steps[step] for step in sorted(steps, key="terms".__eq__)]
 
 
 def _heading(clause: Clause, lang: Lang) -> str:
