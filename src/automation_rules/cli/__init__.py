@@ -26,6 +26,13 @@ COMMANDS: Final = {
     "terms": "terms:terms",
     "policy": "policy:policy",
     "schema": "schema:schema",
+    "init": "registry:init",
+    "landlord": "registry:landlord",
+    "people": "registry:people",
+    "accounts": "registry:accounts",
+    "closures": "announcements:closures",
+    "notices": "announcements:notices",
+    "forms": "announcements:forms",
 }
 """Where each command lives, in the order of the help: module in this package, and name in it.
 
