@@ -694,7 +694,7 @@ class TestBankHolidays:
         program = (
             "import sys, automation_rules.windows as w, automation_rules.calendar_export\n"
             "hours = w.PortalHours()\n"
-            "heavy = {'holidays', 'dateutil', 'icalendar', 'sqlalchemy', 'pydantic'}\n"
+            "heavy = {'holidays', 'dateutil', 'icalendar'}\n"
             "print(sorted(heavy & set(sys.modules)))"
         )
         run = subprocess.run(

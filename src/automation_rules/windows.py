@@ -75,7 +75,8 @@ _MONDAY_TO_FRIDAY: Final = frozenset(range(5))
 _MINUTES_PER_DAY: Final = 24 * 60
 
 _Span: TypeAlias = tuple[datetime, datetime]
-_Pattern: TypeAlias = "tuple[WindowCode | None, ...]"
+_Codes: TypeAlias = "tuple[WindowCode | None, ...]"
+_Pattern: TypeAlias = "tuple[WindowCode | _Codes | None, ...]"
 
 
 class Nation(Enum):
@@ -584,7 +585,9 @@ class PortalHours(Window):
             except OverflowError:
                 raise _beyond(at) from None
         days = self._annual if kind in self._annual_kinds else self._core
-        code = days[local.toordinal()][local.hour * 60 + local.minute]
+        code = days[local.toordinal()][local.hour]
+        if code is not None and isinstance(code, tuple):
+            code = code[local.minute]
         if self._closures is not None and self._closures.holds(at):
             return WindowCode.CLOSURE
         return code
@@ -600,9 +603,10 @@ class PortalHours(Window):
             except OverflowError:
                 raise _beyond(at) from None
         days = self._annual if kind in self._annual_kinds else self._core
-        return days[local.toordinal()][local.hour * 60 + local.minute] is None and (
-            self._closures is None or not self._closures.holds(at)
-        )
+        code = days[local.toordinal()][local.hour]
+        if code is not None and isinstance(code, tuple):
+            code = code[local.minute]
+        return code is None and (self._closures is None or not self._closures.holds(at))
 
     def state(self, at: datetime, kind: TodoKind | None = None) -> State:
         """Return whether the window is open at ``at``, why not, and until when."""
@@ -674,10 +678,11 @@ class _Combined(Window):
 class _Timetable(dict[int, _Pattern]):
     """The portal's hours for some kinds of to-do, without closures, as tables that fill on demand.
 
-    London days, by ordinal, map to why each minute by London's clocks is closed, None for open.
-    Reading the clocks is enough, because `WeeklyHours` keeps edges off the times that a clock
-    change leaves out or repeats. ``edges`` maps UTC months, as year * 12 + month, to the
-    instants in them at which the window opens or closes.
+    London days, by ordinal, map to why each hour by London's clocks is closed, None for open; an
+    hour that is both maps to as much for each of its minutes. Reading the clocks is enough,
+    because `WeeklyHours` keeps edges off the times that a clock change leaves out or repeats.
+    ``edges`` maps UTC months, as year * 12 + month, to the instants in them at which the window
+    opens or closes.
     """
 
     __slots__ = ("_annual", "_applies", "_core", "_holidays", "edges")
@@ -734,8 +739,9 @@ class _Timetable(dict[int, _Pattern]):
     def spans(self, start: datetime) -> Iterator[_Span]:
         """Yield the open spans as `Window` has them."""
         local = start.astimezone(LONDON)
+        first, last, _ = self.hours(local.date())
         edges = chain(self.edges_after(start), (_HORIZON,))
-        if self[local.toordinal()][local.hour * 60 + local.minute] is None:
+        if first <= local.hour * 60 + local.minute < last:
             yield start, next(edges)
         # Two by two, an opening and its closing; a horizon left over finds the window closed.
         yield from zip(edges, edges, strict=False)
@@ -777,7 +783,9 @@ class _Edges(dict[int, list[datetime]]):
 @cache
 def _pattern(first: int, last: int, code: WindowCode) -> _Pattern:
     # Cached because days look alike: thousands of them share a handful of patterns.
-    return (code,) * first + (None,) * (last - first) + (code,) * (_MINUTES_PER_DAY - last)
+    minutes = [None if first <= minute < last else code for minute in range(_MINUTES_PER_DAY)]
+    hours = [tuple(minutes[hour : hour + 60]) for hour in range(0, _MINUTES_PER_DAY, 60)]
+    return tuple(hour[0] if len(set(hour)) == 1 else hour for hour in hours)
 
 
 def _sweep(
