@@ -340,7 +340,9 @@ def choice_field(enum: type[Enum]) -> BeforeValidator:
 class InputModel(BaseModel):
     """A document's object: strict types, unknown fields ignored, values kept out of errors."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        strict=True, extra="ignore", hide_input_in_errors=True, defer_build=True
+    )
 
 
 _PROBLEMS: Final = {

@@ -130,7 +130,9 @@ def policy_from_document(document: object, **readings: str) -> Policy:
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", hide_input_in_errors=True, defer_build=True
+    )
 
 
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
