@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "terms": "terms:terms",
     "policy": "policy:policy",
     "schema": "schema:schema",
+    "preflight": "preflight:preflight",
     "init": "registry:init",
     "landlord": "registry:landlord",
     "people": "registry:people",

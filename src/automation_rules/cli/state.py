@@ -16,7 +16,7 @@ from .common import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
-    from datetime import date, datetime, timedelta
+    from datetime import datetime
 
     from ..audit import DecisionLog
     from ..store import Registry, Store
@@ -29,6 +29,7 @@ __all__ = [
     "open_log",
     "open_registry",
     "open_store",
+    "parsed",
     "registry_of",
     "state_option",
     "trouble_with_state",
@@ -192,7 +193,12 @@ def _text(text: str) -> str:
     return text
 
 
-INSTANT: Final[click.ParamType[datetime]] = _Parsed("instant", _known_instant)
-DAY: Final[click.ParamType[date]] = _Parsed("date", parse_date)
-DURATION: Final[click.ParamType[timedelta]] = _Parsed("duration", parse_duration)
-TEXT: Final[click.ParamType[str]] = _Parsed("text", _text)
+def parsed(name: str, parse: Callable[[str], _T]) -> click.ParamType[_T]:
+    """Return the type of an option that ``parse`` reads; its ValueError says what is wrong."""
+    return _Parsed(name, parse)
+
+
+INSTANT: Final = parsed("instant", _known_instant)
+DAY: Final = parsed("date", parse_date)
+DURATION: Final = parsed("duration", parse_duration)
+TEXT: Final = parsed("text", _text)
