@@ -34,6 +34,8 @@ COMMANDS: Final = {
     "closures": "announcements:closures",
     "notices": "announcements:notices",
     "forms": "announcements:forms",
+    "code": "codes:code",
+    "audit": "audit:audit",
 }
 """Where each command lives, in the order of the help: module in this package, and name in it.
 
