@@ -7,6 +7,7 @@ A command writes its result through `Output` and returns its exit code. It raise
 from __future__ import annotations
 
 import functools
+import gc
 import io
 import os
 import sys
@@ -373,6 +374,10 @@ def run(command: click.Command, argv: list[str]) -> int:
     """Run a command and return its exit code; whatever it raises becomes lines and a code."""
     use_utf8()
     state = Run()
+    thresholds = gc.get_threshold()
+    # Almost all that a short run makes lasts as long as it: looking through it time and again
+    # for garbage would take a tenth of the whole.
+    gc.set_threshold(100_000, *thresholds[1:])
     try:
         return _attempt(command, argv, state)
     except KeyboardInterrupt:
@@ -381,6 +386,8 @@ def run(command: click.Command, argv: list[str]) -> int:
         return _reader_gone()
     except Exception as error:
         return _internal(error, state.output)
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def _attempt(command: click.Command, argv: list[str], state: Run) -> int:
