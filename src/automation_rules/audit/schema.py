@@ -7,9 +7,9 @@ an entry does not load this module.
 import json
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from ..accounts import AccountStatus
 from ..actions import Action, Role, TodoKind
@@ -60,6 +60,16 @@ class _Check(_Closed):
     readings: list[_ReadingUse]
     differing: _Count = 0
     children: "list[_Check]" = []
+
+
+if TYPE_CHECKING:
+    _Readings = dict[str, str]
+else:
+    _Readings = create_model(
+        "_Readings",
+        __base__=_Closed,
+        **{name: Literal[values] for name, values in READINGS.items()},
+    )
 
 
 class _Form(_Closed):
@@ -129,9 +139,7 @@ class _Decision(_Leaf):
     given: _Given
     checks: list[_Check]
     policy: _Policy
-    readings: Annotated[
-        dict[_Reading, _Value], Field(min_length=len(READINGS), max_length=len(READINGS))
-    ]
+    readings: _Readings
     terms: _Terms
     next_action: Literal["retry", "none"]
     retry_after: _Instant | None
@@ -145,6 +153,7 @@ class _RollbackAcknowledged(_Leaf):
     found: _Head
 
 
+_FIELDS: Final = {*_Decision.model_fields, *_RollbackAcknowledged.model_fields}
 _LEAF: Final[TypeAdapter[_Decision | _RollbackAcknowledged]] = TypeAdapter(
     Annotated[_Decision | _RollbackAcknowledged, Field(discriminator="type")]
 )
@@ -161,9 +170,11 @@ def read_leaf(leaf: bytes, *, index: int | None = None) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(leaf)
         is_canonical = canonical(document) == leaf
     except ValidationError as error:
-        place = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the whole"
+        # Deeper places may be named by keys that somebody made up.
+        found = {str(part) for problem in error.errors() for part in problem["loc"][:2]}
+        places = ", ".join(sorted(found & _FIELDS)) or "the whole"
         raise VerificationError(
-            f"entry {index} is not what an entry can be: {place}", index=index
+            f"entry {index} is not what an entry can be: {places}", index=index
         ) from None
     except (ValueError, RecursionError):
         is_canonical = False
