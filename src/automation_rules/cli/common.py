@@ -263,37 +263,59 @@ def output_options(
             type=click.Choice(formats),
             default=formats[0],
             show_default=True,
+            expose_value=False,
+            callback=_kept("format", answers=answers),
             help="The form of the result.",
         )
         @click.option(
             "--output-file",
             metavar="FILE",
             type=click.Path(path_type=Path),
+            expose_value=False,
+            callback=_kept("file"),
             help="Write the result to FILE, whole or not at all.",
         )
-        @click.option("-q", "--quiet", is_flag=True, help="No result on standard output.")
+        @click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            expose_value=False,
+            callback=_kept("quiet"),
+            help="No result on standard output.",
+        )
         @click.option(
             "--lang",
             type=click.Choice(LANGUAGES),
+            default=lambda: default_lang(os.environ, sys.platform),
+            expose_value=False,
+            callback=_kept("lang"),
             help="English or Welsh; by default the locale's.",
         )
         @functools.wraps(function)
-        def command(
-            *args: Any,
-            output: str,
-            output_file: Path | None,
-            quiet: bool,
-            lang: Lang | None,
-            **kwargs: Any,
-        ) -> _R:
-            chosen = lang or default_lang(os.environ, sys.platform)
-            out = Output(output, output_file, quiet, chosen, answers)
-            click.get_current_context().ensure_object(Run).output = out
-            return function(*args, out=out, **kwargs)
+        def command(*args: Any, **kwargs: Any) -> _R:
+            return function(*args, out=_output(click.get_current_context()), **kwargs)
 
         return command
 
     return decorate
+
+
+def _kept(name: str, **more: object) -> Callable[[click.Context, click.Parameter, object], object]:
+    """Return a callback that keeps an option in the run's `Output` as soon as it is read.
+
+    So that an error in whatever comes after it is already told in the form that was asked for.
+    """
+
+    def keep(ctx: click.Context, _param: click.Parameter, value: object) -> object:
+        for key, given in {name: value, **more}.items():
+            setattr(_output(ctx), key, given)
+        return value
+
+    return keep
+
+
+def _output(ctx: click.Context) -> Output:
+    return ctx.ensure_object(Run).output
 
 
 def exit_options(function: Callable[_P, _R]) -> Callable[_P, _R]:
