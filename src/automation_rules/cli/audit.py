@@ -238,7 +238,7 @@ def _show_entry(console: Console, entry: Entry, proof: InclusionProof | None, ou
             for check in document["checks"]
         ]
         show_table(console, ("check", "result", "code"), rows, out.lang)
-    else:
+    elif document["type"] == "rollback_acknowledged":
         for name in ("expected", "found"):
             head = document[name]
             said = ui(f"log.{name}", head=f"{head['size']}:{head['root']}")

@@ -68,16 +68,16 @@ def write_records(
 
 def show_record(console: Console, record: Record, lang: Lang) -> None:
     """Print the fields of a record, one a line."""
-    from rich.table import Table
+    from rich.text import Text
 
     from .render.text import styled
 
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column()
-    table.add_column(overflow="fold")
+    labels = {key: ui(f"field.{key}").to(lang) for key in record}
+    width = max(map(len, labels.values()))
     for key, value in record.items():
-        table.add_row(styled(ui(f"field.{key}").to(lang), "dim"), styled(cell(value, lang)))
-    console.print(table)
+        line = Text.assemble((f"{labels[key]:<{width}}  ", "dim"), styled(cell(value, lang)))
+        # Not wrapped: a path or a digest is there to be copied.
+        console.print(line, soft_wrap=True)
 
 
 def show_table(

@@ -64,9 +64,11 @@ def trouble_with_state() -> Iterator[None]:
     except LogError:
         raise
     except StoreError as error:
-        from sqlalchemy.exc import SQLAlchemyError
+        from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-        if isinstance(error.__cause__, SQLAlchemyError | sqlite3.Error):
+        cause = error.__cause__
+        refused = isinstance(cause, SQLAlchemyError) and not isinstance(cause, ArgumentError)
+        if refused or isinstance(cause, sqlite3.Error):
             raise LogError(str(error)) from error
         raise
 
