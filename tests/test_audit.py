@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 import threading
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -38,6 +39,7 @@ from automation_rules.errors import (
     VerificationError,
 )
 from automation_rules.landlord_portal import landlord_portal
+from automation_rules.policy import Policy
 from automation_rules.request import NOT_DECLARED, Form, Request
 from automation_rules.testing import policies, requests
 from automation_rules.vault import Kind, Subject, SubjectKey, Vault, WrappingKey
@@ -45,8 +47,6 @@ from log_helpers import PORTAL, State, decided, drafted, opened, raw, rehash, re
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from automation_rules.policy import Policy
 
 NOW = datetime(2026, 6, 2, 8, tzinfo=UTC)
 
@@ -646,6 +646,14 @@ def test_a_leaf_that_is_too_large_is_not_recorded(state: State) -> None:
     assert state.log.head().size == 2
 
 
+def test_a_policy_with_an_endless_name_is_not_recorded(state: State) -> None:
+    """What the closed schema has no room for is refused before it is written."""
+    policy = Policy("p" * 1001, "1", PORTAL.checks)
+    with pytest.raises(NotRecordedError, match="shorten"):
+        state.log.record(policy.decide(request()), readings=policy.readings)
+    assert_nothing_written(state)
+
+
 def test_without_a_vault_nothing_is_recorded_or_opened(state: State) -> None:
     """A log opened for verifying says so when it is asked for more."""
     record(state)
@@ -743,7 +751,7 @@ def test_entries_are_read_in_slices(state: State) -> None:
     """Any slice gives exactly its entries, across the blocks in which they are read."""
     leaves = [b"leaf %d" % number for number in range(1203)]
     state.log.append_many([(leaf_bytes, ()) for leaf_bytes in leaves])
-    for start, stop in ((0, None), (499, 502), (1000, 5000), (1203, None), (5, 5), (7, 3)):
+    for start, stop in ((0, None), (127, 130), (1000, 5000), (1203, None), (5, 5), (7, 3)):
         expected = leaves[start:stop]
         assert [entry.leaf for entry in state.log.entries(start, stop)] == expected
     with pytest.raises(LogError, match="counted from 0"):
@@ -908,12 +916,32 @@ def test_an_empty_log_verifies(state: State) -> None:
 
 def test_progress_is_told_up_to_the_whole(state: State) -> None:
     """Progress rises, never beyond the total, and ends at it."""
-    drafts = [drafted(number) for number in range(50)]
-    for _ in range(22):
+    drafts = [drafted(number) for number in range(60)]
+    for _ in range(5):
         state.log.record_many(drafts)
     told: list[tuple[int, int]] = []
     state.log.verify(progress=lambda done, total: told.append((done, total)))
-    assert told == [(500, 1100), (1000, 1100), (1100, 1100)]
+    assert told == [(128, 300), (256, 300), (300, 300)]
+
+
+def test_verifying_and_reading_take_no_more_memory_for_a_larger_log(state: State) -> None:
+    """The peak of memory does not grow with the log."""
+    empty = vault.canonical({"envelopes": {}, "filler": "x" * 1000, "tokens": {}})
+    state.log.append_many([(empty, ())] * 500)
+
+    def peak() -> int:
+        tracemalloc.start()
+        state.log.verify()
+        for _ in state.log.entries():
+            pass
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak()
+    small = peak()
+    state.log.append_many([(empty, ())] * 4500)
+    assert peak() < 1.2 * small
 
 
 def test_a_leaf_that_is_no_decision_is_found_when_forms_are_asked_for(state: State) -> None:

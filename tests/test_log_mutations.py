@@ -92,9 +92,9 @@ def change_a_byte(connection: sqlite3.Connection, chance: random.Random) -> Any:
     table, column, key, value = a_cell(connection, chance)
     changed: object
     if isinstance(value, int):
-        changed = chance.choice(
-            [value + 1, value - 1, value ^ 1 << chance.randrange(40), -1 - value]
-        )
+        ways = [value + 1, value - 1, value ^ 1 << chance.randrange(40), -1 - value]
+        # Only here can SQLite keep an index that is no whole number.
+        changed = chance.choice([*ways, value - 0.5] if table == "envelopes" else ways)
     elif isinstance(value, str):
         at = chance.randrange(len(value))
         changed = value[:at] + chr(ord(value[at]) ^ 1 << chance.randrange(4)) + value[at + 1 :]

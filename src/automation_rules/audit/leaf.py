@@ -41,6 +41,7 @@ VERSION: Final = 1
 UNKNOWN: Final = "unknown"
 OTHER: Final = "other"
 
+MAX_NAME: Final = 1000
 CHECK_ID: Final = r"^[A-Za-z0-9_.:() -]{1,1000}$"
 CODE: Final = r"^[A-Za-z0-9_.:-]{1,100}$"
 CLAIM: Final = r"^[a-z0-9_./]{1,200}$"
@@ -123,7 +124,7 @@ def draft_decision(
         "ignored": [_named("an ignored claim", _claim, name) for name in request.ignored],
         "given": given,
         "checks": [_check(finding) for finding in decision.findings],
-        "policy": decision.policy.to_document(),
+        "policy": _policy(decision),
         "readings": dict(readings),
         "terms": {"version": terms.version, "digest": terms.digest},
         "next_action": decision.next_action,
@@ -183,6 +184,15 @@ def _check(finding: Finding) -> dict[str, Any]:
     if finding.children:
         said["children"] = [_check(child) for child in finding.children]
     return said
+
+
+def _policy(decision: Decision) -> dict[str, str]:
+    policy = decision.policy
+    if not (1 <= len(policy.id) <= MAX_NAME and 1 <= len(policy.version) <= MAX_NAME):
+        raise NotRecordedError(
+            f"the policy's id or version is longer than {MAX_NAME} characters: shorten it"
+        )
+    return policy.to_document()
 
 
 def _given(request: Request) -> dict[str, Any]:

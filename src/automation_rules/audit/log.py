@@ -59,8 +59,8 @@ entries_table: Final = untyped(log_entries)
 head_table: Final = untyped(log_head)
 sealed_table: Final = untyped(envelopes_table)
 
-AT_ONCE: Final = 500
-"""How many entries are read at once."""
+AT_ONCE: Final = 128
+"""How many entries are read at once: few enough to be hashed while the processor still has them."""
 
 READ_HEAD: Final = select(head_table.c.size, head_table.c.root, head_table.c.frontier).where(
     head_table.c.id == literal_column("1")
@@ -355,7 +355,7 @@ class DecisionLog:
     def entries(self, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
         """Yield the entries from ``start`` up to before ``stop``, or to the end.
 
-        They are read a few hundred at a time, however many there are.
+        They are read some at a time, however many there are.
 
         Raises:
             LogError: ``start`` is negative.

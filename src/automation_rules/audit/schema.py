@@ -17,7 +17,7 @@ from ..errors import VerificationError
 from ..readings import READINGS
 from ..vault import Kind, canonical
 from ..windows import Nation
-from .leaf import CHECK_ID, CLAIM, CODE
+from .leaf import CHECK_ID, CLAIM, CODE, MAX_NAME
 
 __all__ = ["leaf_schema", "read_leaf"]
 
@@ -40,7 +40,7 @@ _Token = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 _Uuid = Annotated[
     str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 ]
-_Id = Annotated[str, Field(min_length=1, max_length=1000)]
+_Id = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 _Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 _Unknown = Literal["unknown"]
 _Other = Literal["other"]

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, func, select
 
 from ..errors import VerificationError
 from ..merkle import HASH_SIZE, Frontier, leaf_hash
-from ..vault import FIND_TOKEN, at_most
+from ..vault import FIND_TOKEN, Kind, at_most
 from .log import AT_ONCE, Head, entries_table, head_table, read_head, sealed_table
 from .schema import read_leaf
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..vault import Direct, Vault
 
-    Slots = dict[object, tuple[object, object]]
+    Sealed = tuple[Any, ...]
 
 __all__ = ["verify_log"]
 
@@ -43,7 +43,10 @@ _SEALED: Final = (
 _COUNT_SEALED: Final = select(func.count()).select_from(sealed_table)
 _COUNT_HEADS: Final = select(func.count()).select_from(head_table)
 _LOWEST: Final = -(2**63)
-_NOTHING_SEALED: Final = b'"envelopes":{}'
+_DIGESTS: Final = b'"envelopes":{'
+_TOKENS: Final = b'"tokens":{'
+_NOTHING_SEALED: Final = _DIGESTS + b"}"
+_SLOTS: Final = frozenset(kind.value for kind in Kind)
 
 
 def verify_log(
@@ -129,18 +132,14 @@ class _Scan:
             # It is verified, and told, when all entries are.
             return 0
 
-    def _sealed(self, rows: list[tuple[Any, ...]]) -> dict[object, Slots]:
-        """Return the envelopes of these entries, by index and slot."""
-        sealed: dict[object, Slots] = {}
-        if rows:
-            found = self._direct.rows(_SEALED, rows[0][0], rows[-1][0])
-            for index, slot, token, ciphertext in found:
-                sealed.setdefault(index, {})[slot] = token, ciphertext
-        return sealed
+    def _sealed(self, rows: list[tuple[Any, ...]]) -> list[Sealed]:
+        """Return the envelopes of these entries, in the same order."""
+        return self._direct.rows(_SEALED, rows[0][0], rows[-1][0]) if rows else []
 
-    def _recompute(self, rows: list[tuple[Any, ...]], sealed: dict[object, Slots]) -> None:
+    def _recompute(self, rows: list[tuple[Any, ...]], sealed: list[Sealed]) -> None:
         frontier, remembered = self._frontier, self._remembered
         mark = -1 if remembered is None else remembered.size
+        at, envelopes = 0, len(sealed)
         for index, leaf, nodes in rows:
             size = frontier.size
             if index != size:
@@ -151,13 +150,13 @@ class _Scan:
             completed = frontier.append(leaf_hash(leaf))
             if completed != nodes:
                 self._contradicted(size, completed, nodes)
-            own = sealed.pop(size, None)
-            if self._forms or own is not None or _NOTHING_SEALED not in leaf:
-                self._compare_envelopes(size, leaf, own or {})
+            begins = at
+            while at < envelopes and sealed[at][0] <= size:
+                at += 1
+            if self._forms or begins < at or _NOTHING_SEALED not in leaf:
+                self._compare_envelopes(size, leaf, sealed[begins:at])
             if remembered is not None and frontier.size == mark:
                 self._fits = frontier.root == remembered.root
-        if sealed:
-            raise _stray()
 
     def _contradicted(self, index: int, completed: bytes, nodes: bytes) -> None:
         """Note that the hashes beside an entry are not those that it completes."""
@@ -173,17 +172,22 @@ class _Scan:
             )
             self._suspect = index + 1 - (1 << level), index
 
-    def _compare_envelopes(self, index: int, leaf: bytes, own: Slots) -> None:
+    def _compare_envelopes(self, index: int, leaf: bytes, rows: list[Sealed]) -> None:
         """See that an entry's envelopes are those that its leaf commits to."""
-        self._envelopes += len(own)
+        self._envelopes += len(rows)
         if self._forms:
             document = read_leaf(leaf, index=index)
-        elif own and all(part in leaf for part in _committed(own)):
+        elif rows and _commits_to(index, leaf, rows):
             return
         else:
             document = _parse(leaf, index)
         tokens, digests = document["tokens"], document["envelopes"]
-        if tokens.keys() != digests.keys() or own.keys() - tokens.keys():
+        own = {slot: (token, sealed) for _, slot, token, sealed in rows}
+        if (
+            tokens.keys() != digests.keys()
+            or own.keys() - tokens.keys()
+            or any(row[0] != index for row in rows)
+        ):
             raise VerificationError(
                 f"the envelopes of entry {index} are not those that it names", index=index
             )
@@ -275,15 +279,21 @@ def _digest(ciphertext: object) -> str | None:
     return sha256(ciphertext).hexdigest() if type(ciphertext) is bytes else None
 
 
-def _committed(own: Slots) -> tuple[bytes, bytes]:
-    """Return what must stand in the leaf for these envelopes, as canonical JSON.
+def _commits_to(index: int, leaf: bytes, rows: list[Sealed]) -> bool:
+    """Whether canonical JSON commits to just these envelopes; False when it may only be so.
 
-    A quotation mark inside a JSON text has a backslash before it, so that neither part can stand
-    in a text; in the closed schema neither key stands anywhere else.
+    A quotation mark inside a JSON text has a backslash before it, so that neither key is found
+    inside a text; in the closed schema neither stands anywhere else.
     """
-    digests = ",".join(f'"{slot}":"{_digest(sealed)}"' for slot, (_, sealed) in own.items())
-    tokens = ",".join(f'"{slot}":"{token}"' for slot, (token, _) in own.items())
-    return f'"envelopes":{{{digests}}}'.encode(), f'"tokens":{{{tokens}}}'.encode()
+    digests, tokens = [], []
+    for beside, slot, token, sealed in rows:
+        if beside != index or slot not in _SLOTS or type(sealed) is not bytes:
+            return False
+        digests.append(f'"{slot}":"{sha256(sealed).hexdigest()}"')
+        tokens.append(f'"{slot}":"{token}"')
+    return leaf.startswith(
+        (",".join(digests) + "}").encode(), leaf.find(_DIGESTS) + len(_DIGESTS)
+    ) and leaf.startswith((",".join(tokens) + "}").encode(), leaf.rfind(_TOKENS) + len(_TOKENS))
 
 
 def _parse(leaf: bytes, index: int) -> dict[str, Any]:
