@@ -31,25 +31,33 @@ ROOT: Final = Path(__file__).parent.parent
 REFERENCE: Final = ROOT / "docs" / "reference"
 MEANINGS: Final = Path(__file__).with_name("fields.toml")
 
+PACKAGE: Final = "automation_rules"
 MODULES: Final = (
-    "automation_rules",
-    "automation_rules.errors",
-    "automation_rules.clock",
-    "automation_rules.terms",
-    "automation_rules.windows",
-    "automation_rules.calendar_export",
-    "automation_rules.access_codes",
-    "automation_rules.accounts",
-    "automation_rules.checks",
-    "automation_rules.policyfile",
-    "automation_rules.policycases",
-    "automation_rules.store",
-    "automation_rules.vault",
-    "automation_rules.audit",
-    "automation_rules.enforcer",
-    "automation_rules.testing",
+    "request",
+    "decision",
+    "policy",
+    "landlord_portal",
+    "policyfile",
+    "policycases",
+    "checks",
+    "readings",
+    "actions",
+    "terms",
+    "texts",
+    "windows",
+    "calendar_export",
+    "accounts",
+    "access_codes",
+    "store",
+    "store.codes",
+    "vault",
+    "audit",
+    "enforcer",
+    "testing",
+    "clock",
+    "errors",
 )
-"""The modules whose public names are documented; an earlier one keeps what a later one repeats."""
+"""The modules whose public names are documented."""
 
 _SHORT: Final = 60
 
@@ -332,27 +340,29 @@ def _help(
 
 
 def _python() -> dict[str, str]:
-    seen: set[int] = set()
     made: dict[str, str] = {}
+    home: dict[int, str] = {}
     listed: list[tuple[str, str]] = []
     for name in MODULES:
-        module = import_module(name)
-        page = f"python/{name.rpartition('.')[2].replace('_', '-')}.md"
+        module = import_module(f"{PACKAGE}.{name}")
+        page = f"python/{name.replace('.', '-').replace('_', '-')}.md"
         about = _markdown(inspect.getdoc(module) or "")
-        parts = [f"# {name}", about]
+        parts = [f"# {module.__name__}", about]
         for public in module.__all__:
             value = getattr(module, public)
-            if id(value) in seen:
-                continue
-            seen.add(id(value))
-            parts += _documented(public, value)
+            if getattr(value, "__module__", module.__name__).startswith(module.__name__):
+                parts += _documented(public, value)
+                home.setdefault(id(value), f"{page}#{public.lower()}")
         made[page] = "\n\n".join(parts)
-        listed.append((f"[`{name}`]({page})", _cell(about.split("\n\n")[0])))
+        listed.append((f"[`{module.__name__}`]({page})", _cell(about.split("\n\n")[0])))
+    package = import_module(PACKAGE)
+    exported = (f"[`{name}`]({home[id(getattr(package, name))]})" for name in package.__all__)
     made["python.md"] = "\n\n".join(
         (
             "# Python",
             "What is public, from the docstrings. What a module does not list in `__all__` may "
             "change without notice.",
+            f"From `{PACKAGE}` itself: {', '.join(exported)}.",
             _table(("Module", "What it holds"), listed),
         )
     )
@@ -374,6 +384,7 @@ def _documented(name: str, value: object) -> list[str]:
             elif isinstance(attribute, property):
                 parts += [f"### {name}.{member}", _markdown(inspect.getdoc(attribute) or "")]
         return [part for part in parts if part]
+    value = inspect.unwrap(value) if callable(value) else value
     if inspect.isfunction(value):
         return [f"## {name}", _signature(name, value), _markdown(inspect.getdoc(value) or "")]
     shown = repr(value)
@@ -410,8 +421,11 @@ def _markdown(text: str) -> str:
             lines += [line, ""]
         elif listing and (match := re.match(r"    (\w+): (.*)", line)):
             lines.append(f"- `{match[1]}`: {match[2]}")
+        elif listing and line.startswith("    "):
+            lines.append(f"  {line.strip()}")
         else:
-            lines.append(f"  {line.strip()}" if listing and line else line)
+            listing = listing and not line
+            lines.append(line)
     return _fenced(lines)
 
 
