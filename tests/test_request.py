@@ -242,6 +242,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("/context/closures", {}, "must be an array"),
     ("/context/form", "f", "must be an object"),
     ("/context/notices", [[]], "must be an object"),
+    ("/context/notices", [None], "must be an object"),
+    (f"{SP}/roles", ["complete_todos", None], "must be a string"),
     ("/context/answers", [], "must be an object"),
     ("/context/record", "x", "must be an object"),
     ("/context/explain", 1, "must be true or false, a JSON boolean"),

@@ -364,7 +364,7 @@ def field_errors(error: ValidationError) -> list[FieldError]:
     for item in error.errors(include_url=False):
         pointer = "".join(f"/{_escape(str(part))}" for part in item["loc"])
         context = item.get("ctx", {})
-        if item["input"] is None:
+        if item["input"] is None and item["loc"] and isinstance(item["loc"][-1], str):
             problem = "is required"
         elif item["type"] == "string_too_long":
             problem = f"is longer than {context['max_length']} characters"
