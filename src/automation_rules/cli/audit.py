@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..clock import SystemClock
+from ..clock import SystemClock, to_london
 from ..errors import LogError, NotRegisteredError, VerificationError
 from ..inputs import parse_instant
 from ..texts import ui
@@ -107,7 +107,10 @@ def _list(
     console = out.console()
     if found:
         columns = ("index", "time", "account", "action", "decision", "reason")
-        show_table(console, columns, [_summary(entry, out) for entry in found], out.lang)
+        rows = [_summary(entry, out) for entry in found]
+        for row in rows:
+            row["time"] = f"{to_london(row['time']):%Y-%m-%d %H:%M}"
+        show_table(console, columns, rows, out.lang)
     else:
         console.print(styled(ui("log.none").to(out.lang), "dim"))
     out.write_console(console)
@@ -156,11 +159,7 @@ def _summary(entry: Entry, out: Output) -> dict[str, Any]:
         "account": document.get("account"),
         "action": document.get("action", document["type"]),
         "decision": word,
-        "reason": ", ".join(
-            f"{check['check']}.{check['code']}"
-            for check in document.get("checks", ())
-            if check.get("code")
-        ),
+        "reason": [check["code"] for check in document.get("checks", ()) if check["code"]],
     }
 
 

@@ -107,7 +107,7 @@ def _show_notes(console: Console, notes: Iterable[str]) -> None:
 def cell(value: object, lang: Lang) -> str:
     """Return a value as people read it."""
     match value:
-        case None | "" | ():
+        case None | "" | () | []:
             return "–"  # noqa: RUF001
         case bool():
             return ui("yes" if value else "no").to(lang)
