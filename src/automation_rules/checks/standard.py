@@ -31,7 +31,7 @@ from ..actions import (
 )
 from ..decision import Finding, Obligation, Outcome
 from ..readings import READINGS
-from ..request import Channel, Mode, NotDeclared
+from ..request import NOT_DECLARED, Channel, Mode
 from .base import PASS, StandardCheck, earliest, midnight, reading_use
 from .window import WindowCheck
 
@@ -56,6 +56,21 @@ __all__ = [
     "TestModeCheck",
     "TwoFactorCheck",
 ]
+
+# Looking a member up on its enum, or in a set, costs more than a small check does.
+_MANAGE_USERS: Final = Role.MANAGE_USERS
+_MANUAL: Final = Channel.MANUAL
+_LIVE: Final = Mode.LIVE
+_TEST: Final = Mode.TEST
+_PAUSED: Final = AccountStatus.PAUSED
+_DEACTIVATED: Final = AccountStatus.DEACTIVATED
+_SIGN_OUT: Final = Action.SIGN_OUT
+_SUBMIT_TODO: Final = Action.SUBMIT_TODO
+_VIEW_UPDATES: Final = Action.VIEW_UPDATES
+_TODO_ACTIONS: Final = tuple(TODO_ACTIONS)
+_AUTOMATION_ACTIONS: Final = tuple(AUTOMATION_ACTIONS)
+_CODE_EXEMPT_ACTIONS: Final = tuple(CODE_EXEMPT_ACTIONS)
+_HOUSING_COST_KINDS: Final = tuple(HOUSING_COST_KINDS)
 
 
 class LandlordCheck(StandardCheck):
@@ -99,7 +114,7 @@ class DeclarationCheck(StandardCheck):
         declared_on = landlord.declared_on
         if declared_on is None:
             return self.missing(f"{_LANDLORD}/declared_on")
-        if isinstance(declared_on, NotDeclared):
+        if declared_on is NOT_DECLARED:
             return self._fail("not_declared")
         if declared_on > request.today:
             return self._finding(Outcome.FAIL, "declared_later", declared_on=declared_on)
@@ -134,18 +149,24 @@ class AccountCheck(StandardCheck):
             )
         if subject.id not in accounts:
             return self._fail("unregistered_account")
-        if subject.created_by_role is not Role.MANAGE_USERS:
+        if subject.created_by_role is not _MANAGE_USERS:
             return self._fail("wrong_creator")
         return self._pass
 
 
 _ONLY_ROLE: Final = frozenset({AUTOMATION_ROLE})
+_ROLES: Final[frozenset[Role | str]] = frozenset(Role)
 
 
 class RoleCheck(StandardCheck):
     """The account holds 'Complete to-dos' and nothing else (``step-2.role``, ``terms.role``)."""
 
     id = "role"
+
+    def __init__(self) -> None:
+        """Make the findings that carry nothing of their own."""
+        super().__init__()
+        self._extra: dict[frozenset[Role | str], Finding] = {}
 
     def evaluate(self, request: Request) -> Finding:
         """Fail as ``missing_role`` or ``extra_role``."""
@@ -156,10 +177,15 @@ class RoleCheck(StandardCheck):
             return self._pass
         if AUTOMATION_ROLE not in roles:
             return self._fail("missing_role")
-        extra = sorted(
-            role.value if isinstance(role, Role) else role for role in roles - _ONLY_ROLE
-        )
-        return self._finding(Outcome.FAIL, "extra_role", roles=extra)
+        extra = roles - _ONLY_ROLE
+        return self._extra.get(extra) or self._finding_for(extra)
+
+    def _finding_for(self, extra: frozenset[Role | str]) -> Finding:
+        names = sorted(role.value if isinstance(role, Role) else role for role in extra)
+        finding = self._finding(Outcome.FAIL, "extra_role", roles=names)
+        if extra <= _ROLES:  # other names could fill the memory
+            self._extra[extra] = finding
+        return finding
 
 
 class AccountLimitCheck(StandardCheck):
@@ -290,7 +316,7 @@ class ManualCodeCheck(StandardCheck):
 
         By its time it is ``code_from_future`` or ``stale_code``.
         """
-        if request.action in CODE_EXEMPT_ACTIONS:
+        if request.action in _CODE_EXEMPT_ACTIONS:
             return self._not_applicable
         code = request.subject.sms_code
         if code is None or code.channel is None or code.provided_by is None:
@@ -298,17 +324,19 @@ class ManualCodeCheck(StandardCheck):
         provided_at = code.provided_at
         if provided_at is None or not code.provided_by.strip():
             return self._fail("no_code")
-        if code.channel is not Channel.MANUAL:
+        if code.channel is not _MANUAL:
             return self._fail("automated_code")
         if code.provided_by in (request.context.landlord.automation_accounts or ()):
             return self._fail("code_from_account")
         at = request.time
         if provided_at > at:
             return self._fail("code_from_future")
-        lapses = _lapses(provided_at)
+        soonest, lapses = _lapses(provided_at)
+        if at < soonest:
+            return self._pass
         current = at < lapses[self.daily]
-        if current == (at < lapses[self._other]):
-            return self._pass if current else self._fail("stale_code")
+        if not current and at >= lapses[self._other]:
+            return self._fail("stale_code")
         answers = {
             self.daily: PASS if current else "stale_code",
             self._other: "stale_code" if current else PASS,
@@ -325,14 +353,15 @@ class ManualCodeCheck(StandardCheck):
             return None
         if code.provided_at > request.time:
             return code.provided_at
-        lapses = _lapses(code.provided_at)[self.daily]
+        lapses = _lapses(code.provided_at)[1][self.daily]
         return lapses if lapses > request.time else None
 
 
 @lru_cache(maxsize=4096)
-def _lapses(provided_at: datetime) -> dict[str, datetime]:
-    """Return when a code ceases to count, by each value of the reading ``daily``."""
-    return {reading: code_valid_until(provided_at, reading) for reading in READINGS["daily"]}
+def _lapses(provided_at: datetime) -> tuple[datetime, dict[str, datetime]]:
+    """Return when a code ceases to count: soonest, and by each value of the reading ``daily``."""
+    lapses = {reading: code_valid_until(provided_at, reading) for reading in READINGS["daily"]}
+    return min(lapses.values()), lapses
 
 
 class ActionCheck(StandardCheck):
@@ -355,16 +384,16 @@ class ActionCheck(StandardCheck):
     def evaluate(self, request: Request) -> Finding:
         """Fail as ``unknown_action``, ``other_portal_function`` or ``not_housing_costs``."""
         action = request.action
-        if action in TODO_ACTIONS:
+        if action in _TODO_ACTIONS:
             resource = request.resource
             if resource.kind is None:
                 return self.missing("/resource/properties/kind")
-            if resource.type != "todo" or resource.kind not in HOUSING_COST_KINDS:
+            if resource.type != "todo" or resource.kind not in _HOUSING_COST_KINDS:
                 return self._fail("not_housing_costs")
             return self._pass
-        if action is Action.VIEW_UPDATES:
+        if action is _VIEW_UPDATES:
             return self._updates
-        if action in AUTOMATION_ACTIONS:
+        if action in _AUTOMATION_ACTIONS:
             return self._pass
         known = isinstance(action, Action)
         return self._fail("other_portal_function" if known else "unknown_action")
@@ -378,7 +407,7 @@ class TestModeCheck(StandardCheck):
 
     def evaluate(self, request: Request) -> Finding:
         """Fail as ``submit_in_test_mode``."""
-        if request.context.mode is Mode.TEST and request.action is Action.SUBMIT_TODO:
+        if request.context.mode is _TEST and request.action is _SUBMIT_TODO:
             return self._fail("submit_in_test_mode")
         return self._pass
 
@@ -393,14 +422,14 @@ class SuspensionCheck(StandardCheck):
 
     def evaluate(self, request: Request) -> Finding:
         """Fail as ``account_paused``, ``account_deactivated`` or ``landlord_paused``."""
-        if request.action is Action.SIGN_OUT:
+        if request.action is _SIGN_OUT:
             return self._not_applicable
         status = request.subject.status
         if status is None:
             return self.missing(f"{_SUBJECT}/status")
-        if status is AccountStatus.PAUSED:
+        if status is _PAUSED:
             return self._fail("account_paused")
-        if status is AccountStatus.DEACTIVATED:
+        if status is _DEACTIVATED:
             return self._fail("account_deactivated")
         if request.context.landlord.paused:
             return self._fail("landlord_paused")
@@ -419,7 +448,7 @@ class FormCheck(StandardCheck):
         """Fail as ``form_changed`` or ``retest_needed``; warn ``change_announced``."""
         context = request.context
         form = context.form
-        if form is None or context.mode is not Mode.LIVE:
+        if form is None or context.mode is not _LIVE:
             return self._not_applicable
         tested_on = form.tested_on
         if tested_on is None or form.fingerprint is None or form.tested_fingerprint is None:
@@ -461,7 +490,7 @@ class AnswersCheck(StandardCheck):
         """Fail as ``answers_differ``."""
         context = request.context
         answers, record = context.answers, context.record
-        if request.action is not Action.SUBMIT_TODO or answers is None or record is None:
+        if request.action is not _SUBMIT_TODO or answers is None or record is None:
             return self._not_applicable
         differing = [
             name
