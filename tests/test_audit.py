@@ -506,6 +506,19 @@ def restored(document: dict[str, Any], opened_facts: dict[str, Any]) -> Request:
     return replace(built, context=context, facts=document["facts"])
 
 
+def assert_decided_alike_from_the_entry(asked: Request, policy: Policy) -> None:
+    """Decide, make the entry, and decide again from the leaf and the opened envelopes alone."""
+    decision = policy.decide(asked)
+    draft = draft_decision(decision, readings=policy.readings)
+    sealed = {subject.kind.value: dict(told) for subject, told in draft.sealed}
+    again = policy.decide(restored(read_leaf(finished(draft)), sealed))
+    assert again.allowed == decision.allowed
+    assert [(f.check, f.outcome, f.code, f.facts) for f in again.findings] == [
+        (f.check, f.outcome, f.code, f.facts) for f in decision.findings
+    ]
+    assert (again.retry_after, again.valid_until) == (decision.retry_after, decision.valid_until)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(requests(), policies(), st.sampled_from(["registry", "claimed"]))
 def test_entry_and_envelopes_hold_everything_that_was_decided_from(
@@ -514,15 +527,60 @@ def test_entry_and_envelopes_hold_everything_that_was_decided_from(
     """Deciding again from the leaf and the opened envelopes gives the same answer and codes."""
     context = replace(asked.context, answers=None, record=None)
     asked = replace(asked, context=context, facts=facts)  # type: ignore[arg-type]
-    decision = policy.decide(asked)
-    draft = draft_decision(decision, readings=policy.readings)
-    sealed = {subject.kind.value: dict(told) for subject, told in draft.sealed}
-    again = policy.decide(restored(read_leaf(finished(draft)), sealed))
-    assert again.allowed == decision.allowed
-    assert [(f.check, f.outcome, f.code) for f in again.findings] == [
-        (f.check, f.outcome, f.code) for f in decision.findings
-    ]
-    assert (again.retry_after, again.valid_until) == (decision.retry_after, decision.valid_until)
+    assert_decided_alike_from_the_entry(asked, policy)
+
+
+@pytest.mark.parametrize("facts", ["registry", "claimed"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"subject__properties": {}},
+        {"subject__type": "user"},
+        {"subject__properties__sms_code": {}},
+        {"subject__properties__sms_code": {"provided_by": "officer", "channel": "manual"}},
+        {"subject__properties__sms_code__channel": "automated"},
+        {"subject__properties__roles": []},
+        {"subject__properties__roles": ["Made-up role"]},
+        {"subject__properties__created_by_role": "Made-up role"},
+        {"subject__properties__created_by_role": "complete_todos"},
+        {"subject__properties__status": "deactivated"},
+        {"action__name": ""},
+        {"action__name": "Made-up action"},
+        {"action__name": "unknown"},
+        {"resource__properties__kind": ""},
+        {"resource__properties__kind": "other"},
+        {"resource__type": "tenancy"},
+        {"resource__type": "portal", "action__name": "sign_in"},
+        {"context__mode": "test"},
+        {"context__landlord": {}},
+        {"context__landlord__declared_on": None},
+        {"context__landlord__sector": "private"},
+        {"context__landlord__paused": True},
+        {"context__landlord__running_accounts": ["acme-1"]},
+        {"context__landlord__automation_accounts": ["acme-1", "acme-2", "acme-3"]},
+        {"context__landlord__also_known_as": ["Acme"]},
+        {"context__expected_duration": "PT10H"},
+        {"context__form": {}},
+        {"context__form": {"fingerprint": "a", "tested_on": "2026-01-01"}},
+        {
+            "context__form": {
+                "fingerprint": "a",
+                "tested_fingerprint": "a",
+                "tested_on": "2026-05-01",
+            },
+            "context__notices": [{"id": "n", "effective_on": "2026-06-01"}],
+        },
+        {
+            "context__closures": [
+                {"from": "2026-06-02T07:00:00.000001Z", "to": "2026-06-05T00:00:00Z"}
+            ]
+        },
+    ],
+)
+def test_each_fact_survives_in_the_entry(changes: dict[str, Any], facts: str) -> None:
+    """Each kind of fact, absent, odd or telling, decides alike from the entry."""
+    for policy in (PORTAL, landlord_portal(at_a_time="running", daily="24-hours")):
+        assert_decided_alike_from_the_entry(request(facts=facts, **changes), policy)
 
 
 @pytest.mark.parametrize(
@@ -942,6 +1000,63 @@ def test_verifying_and_reading_take_no_more_memory_for_a_larger_log(state: State
     small = peak()
     state.log.append_many([(empty, ())] * 4500)
     assert peak() < 1.2 * small
+
+
+def test_progress_over_a_broken_head_ends_with_the_verdict(state: State) -> None:
+    """A head that cannot say how many entries there are is told, after all have been read."""
+    record(state, 3)
+    damage(state, "UPDATE log_head SET size = 'many'")
+    told: list[tuple[int, int]] = []
+    with pytest.raises(VerificationError, match="head"):
+        state.log.verify(progress=lambda done, total: told.append((done, total)))
+    assert told == [(3, 3)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        ("UPDATE log_entries SET leaf = CAST(x'ff' AS TEXT) WHERE idx = 141", 141),
+        ("UPDATE log_entries SET nodes = CAST(x'ff' AS TEXT) WHERE idx = 3", 3),
+        ("UPDATE envelopes SET slot = CAST(x'ff' AS TEXT) WHERE idx = 141 AND slot = 'todo'", 141),
+        ("UPDATE envelopes SET token = CAST(x'ff' AS TEXT) WHERE idx = 7", 7),
+    ],
+)
+def test_a_text_that_is_no_text_is_named(state: State, statement: str, index: int) -> None:
+    """What the driver refuses to read is told as the entry where it stands."""
+    record(state, 150)
+    damage(state, statement)
+    with pytest.raises(VerificationError, match=f"entry {index} cannot be read") as refused:
+        state.log.verify()
+    assert refused.value.index == index
+
+
+def test_a_row_before_the_first_is_found(state: State) -> None:
+    """Entries are counted from 0, and a row with a negative index does not belong."""
+    record(state, 2)
+    for index in (-1, -(2**63)):
+        damage(state, "INSERT INTO log_entries VALUES (?, x'00', x'00')", index)
+        with pytest.raises(VerificationError, match=f"numbered {index}") as refused:
+            state.log.verify()
+        assert refused.value.index == 0
+        damage(state, "DELETE FROM log_entries WHERE idx < 0")
+
+
+def test_entries_and_head_that_disagree_name_the_first_entry_in_doubt(state: State) -> None:
+    """A head of other entries is told from the first subtree in which the two differ."""
+    record(state, 13)
+    with raw(state.path) as connection:
+        heads = connection.execute("SELECT size, root, frontier FROM log_head").fetchone()
+    for changed, first in ((2, 0), (9, 8), (12, 12)):
+        frontier = merkle.Frontier()
+        for entry in state.log.entries():
+            spoiled = b"x" if entry.index == changed else entry.leaf
+            frontier.append(merkle.leaf_hash(spoiled))
+        move = "UPDATE log_head SET size = ?, root = ?, frontier = ?"
+        damage(state, move, 13, frontier.root, frontier.to_bytes())
+        with pytest.raises(VerificationError, match=f"from entry {first} on") as refused:
+            state.log.verify()
+        assert refused.value.index == first
+        damage(state, move, *heads)
 
 
 def test_a_leaf_that_is_no_decision_is_found_when_forms_are_asked_for(state: State) -> None:

@@ -167,8 +167,6 @@ def read_leaf(leaf: bytes, *, index: int | None = None) -> dict[str, Any]:
     """
     try:
         _LEAF.validate_json(leaf)
-        document: dict[str, Any] = json.loads(leaf)
-        is_canonical = canonical(document) == leaf
     except ValidationError as error:
         # Deeper places may be named by keys that somebody made up.
         found = {str(part) for problem in error.errors() for part in problem["loc"][:2]}
@@ -176,9 +174,8 @@ def read_leaf(leaf: bytes, *, index: int | None = None) -> dict[str, Any]:
         raise VerificationError(
             f"entry {index} is not what an entry can be: {places}", index=index
         ) from None
-    except (ValueError, RecursionError):
-        is_canonical = False
-    if not is_canonical:
+    document: dict[str, Any] = json.loads(leaf)
+    if canonical(document) != leaf:
         raise VerificationError(f"entry {index} is not canonical JSON", index=index)
     return document
 

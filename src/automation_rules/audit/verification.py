@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, func, select
@@ -267,12 +268,13 @@ def _stray() -> VerificationError:
 
 def _first_difference(size: int, edge: bytes, stored: bytes) -> int:
     """Return the first leaf of the first subtree in which two right edges differ."""
-    first = 0
-    for at in range(0, len(edge), HASH_SIZE):
-        if edge[at : at + HASH_SIZE] != stored[at : at + HASH_SIZE]:
-            break
-        first += 1 << ((size - first).bit_length() - 1)
-    return first
+    same = takewhile(
+        lambda at: edge[at : at + HASH_SIZE] == stored[at : at + HASH_SIZE],
+        range(0, len(edge), HASH_SIZE),
+    )
+    # There is a subtree for each bit of the size, the largest first.
+    bits = (1 << bit for bit in reversed(range(size.bit_length())) if size >> bit & 1)
+    return sum(leaves for _, leaves in zip(same, bits, strict=False))
 
 
 def _digest(ciphertext: object) -> str | None:
