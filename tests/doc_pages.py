@@ -4,8 +4,8 @@ Every fenced block has one of these languages, and nothing else is accepted:
 
 - ``console``: lines that begin with ``$ `` (or ``> ``, as on Windows) are run; the lines after
   each are what it must print. A line ``…`` stands for any lines, ``…`` within a line for any
-  text. A command that fails must be followed by ``$ echo $?`` and its exit code. One that ends
-  with ``&`` goes on, and prints at ``$ wait``.
+  text. A command that fails must be followed by ``$ echo $?``, or ``> echo %ERRORLEVEL%``,
+  and its exit code. One that ends with ``&`` goes on, and prints at ``$ wait``.
 - ``python``: run; ``>>>`` examples are compared like the interpreter's. All blocks of a page
   share their names.
 - ``text``: what the Python block before it must have printed.
@@ -249,7 +249,7 @@ class Page:
         previous: Command | None = None
         for command in commands(block):
             self.used += f" {command.text}"
-            if command.text == "echo $?":
+            if command.text in ("echo $?", "echo %ERRORLEVEL%"):
                 self._compare(command.line, command.expected, f"{self.exit_code}\n")
                 self.exit_code, previous = 0, None
                 continue
