@@ -62,12 +62,8 @@ def show(policy: Policy, out: Output) -> int:
     info = policy.info
     if policy.title is not None:
         console.print(styled(policy.title.to(lang), "bold"))
-    console.print(
-        grid(
-            (styled(ui(name).to(lang), "dim"), styled(value))
-            for name, value in (("policy", f"{info.id}, {info.version}"), ("digest", info.digest))
-        )
-    )
+    console.print(styled(f"{ui('policy').to(lang)}: {info.id}, {info.version}"))
+    console.print(styled(info.digest, "dim"))
     console.print()
     console.print(styled(ui("checks").to(lang), "bold"))
     console.print(Padding(_checks(policy.checks, lang), (0, 0, 0, 2)))
