@@ -1272,6 +1272,19 @@ def test_a_backup_that_grew_again_is_recognised(
             state.log.verify()
 
 
+def test_a_rollback_is_not_forgotten_by_verifying_against_an_older_head(
+    went_back: Path, heads: RememberedHeads
+) -> None:
+    """A head from before the rollback holds, and yet the one remembered must be continued."""
+    with opened(went_back) as unguarded:
+        older = unguarded.log.verify()
+        record(unguarded, 6)
+    with opened(went_back, heads=heads) as state:
+        for _ in range(2):
+            with pytest.raises(VerificationError, match="the log went back"):
+                state.log.verify(older)
+
+
 def test_a_rollback_is_acknowledged_on_record(went_back: Path, heads: RememberedHeads) -> None:
     """A person's acknowledgement is an entry, by token, and the log goes on from there."""
     with opened(went_back, heads=heads) as state:

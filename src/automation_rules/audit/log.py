@@ -467,12 +467,17 @@ class DecisionLog:
         """
         from .verification import verify_log
 
-        if remembered is None and self._heads is not None:
-            remembered = self._heads.get(self._store.log_id)
+        known = None if self._heads is None else self._heads.get(self._store.log_id)
         with self._reading() as direct:
             head = verify_log(
-                direct, remembered=remembered, vault=self._vault, progress=progress, forms=forms
+                direct,
+                remembered=known if remembered is None else remembered,
+                vault=self._vault,
+                progress=progress,
+                forms=forms,
             )
+            # Also when held against an older head: what is remembered must not be forgotten.
+            _require_extension(direct, known, head)
         if self._heads is not None:
             self._heads.remember(self._store.log_id, head)
         return head
