@@ -22,6 +22,7 @@ from automation_rules.testing import (
     assert_allowed,
     assert_denied,
     closures,
+    in_memory_log,
     instants,
     policies,
     readings,
@@ -187,6 +188,17 @@ def test_the_clock_is_the_frozen_one() -> None:
     """The kit brings the clock that stands still."""
     clock = FrozenClock(datetime(2026, 6, 2, tzinfo=UTC))
     assert clock.now() == clock.now() == datetime(2026, 6, 2, tzinfo=UTC)
+
+
+def test_a_log_lasts_for_a_test() -> None:
+    """A whole log, empty at first, records decisions and is cleared away."""
+    decision = PORTAL.decide(Request.from_document(allowed_request_document()))
+    with in_memory_log() as log:
+        receipts = [log.record(decision, readings=PORTAL.readings) for _ in range(3)]
+        assert [receipt.index for receipt in receipts] == [0, 1, 2]
+        assert log.head().size == 3
+    with in_memory_log() as log:
+        assert log.head().size == 0
 
 
 def test_hypothesis_is_needed_by_the_kit_only() -> None:

@@ -1,14 +1,4 @@
-"""The test kit: for tests of your own policies, checks and bots (extra ``testing``).
-
-Strategies for Hypothesis draw requests, instants, closures, readings and policies; instants
-cluster where mistakes live, on edges, bank holidays and the days on which the clocks change.
-`assert_allowed` and `assert_denied` explain themselves when they fail. A `FrozenClock` stands
-still until it is moved. Landlords and people drawn here are made up.
-
->>> document = allowed_request_document()
->>> document["subject"]["properties"]["two_factor"] = False
->>> decision = assert_denied(landlord_portal(), document, code="two_factor_off")
-"""
+"""What Hypothesis draws: requests, instants, closures, readings and policies."""
 
 from __future__ import annotations
 
@@ -18,26 +8,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import strategies as st
 
-from .actions import AUTOMATION_ACTIONS, HOUSING_COST_KINDS, Action, TodoKind
-from .checks import AllOf, AnyOf, Not, RoleCheck, SuspensionCheck, TwoFactorCheck
-from .clock import LONDON, FrozenClock, to_london, to_utc
-from .decision import Decision
-from .landlord_portal import landlord_portal
-from .readings import READINGS
-from .request import Request
-from .windows import BankHolidays, Closure, Nation
+from ..actions import AUTOMATION_ACTIONS, HOUSING_COST_KINDS, Action, TodoKind
+from ..checks import AllOf, AnyOf, Not, RoleCheck, SuspensionCheck, TwoFactorCheck
+from ..clock import LONDON, to_london, to_utc
+from ..landlord_portal import landlord_portal
+from ..readings import READINGS
+from ..request import Request
+from ..windows import BankHolidays, Closure, Nation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .checks import Check
-    from .policy import Policy
+    from ..checks import Check
+    from ..policy import Policy
 
 __all__ = [
-    "FrozenClock",
     "allowed_request_document",
-    "assert_allowed",
-    "assert_denied",
     "closures",
     "instants",
     "policies",
@@ -92,63 +78,6 @@ def allowed_request_document() -> dict[str, Any]:
             },
         },
     }
-
-
-def assert_allowed(
-    by: Policy | Decision, request: Request | Mapping[str, Any] | str | bytes | None = None
-) -> Decision:
-    """Assert that ``request`` is allowed, and return the decision.
-
-    ``by`` is the policy that decides, or a decision already made; ``request`` is then left out.
-
-    Raises:
-        AssertionError: it is denied; the message is the decision's explanation.
-    """
-    decision = _decision(by, request)
-    if not decision.allowed:
-        raise AssertionError(f"expected to be allowed\n{decision.explain()}")
-    return decision
-
-
-def assert_denied(
-    by: Policy | Decision,
-    request: Request | Mapping[str, Any] | str | bytes | None = None,
-    *,
-    check: str | None = None,
-    code: str | None = None,
-) -> Decision:
-    """Assert that ``request`` is denied, by ``check`` and with ``code`` if they are given.
-
-    Raises:
-        AssertionError: it is allowed, or denied for other reasons only; the message is the
-            decision's explanation.
-    """
-    decision = _decision(by, request)
-    found = [
-        finding
-        for finding in decision.failures
-        if check in (None, finding.check) and code in (None, finding.code)
-    ]
-    if decision.allowed or not found:
-        wanted = ".".join(part for part in (check or "*", code or "*"))
-        raise AssertionError(f"expected to be denied by {wanted}\n{decision.explain()}")
-    return decision
-
-
-def _decision(
-    by: Policy | Decision, request: Request | Mapping[str, Any] | str | bytes | None
-) -> Decision:
-    if isinstance(by, Decision):
-        if request is not None:
-            raise TypeError("give a policy and a request, or a decision alone")
-        return by
-    if request is None:
-        raise TypeError("give the request that the policy is to decide")
-    if not isinstance(request, Request):
-        request = Request.from_document(
-            request if isinstance(request, str | bytes) else dict(request)
-        )
-    return by.decide(request)
 
 
 _YEARS: Final = (2024, 2025, 2026, 2027, 2028)
