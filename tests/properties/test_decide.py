@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
+import jsonschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automation_rules import Outcome, Request, landlord_portal
 from automation_rules.readings import READINGS
 from automation_rules.testing import policies, readings, request_documents, requests
+from automation_rules.texts import load
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -112,6 +115,21 @@ def test_a_decision_is_what_its_findings_say(policy: Policy, request: Request) -
     listed = decision.findings if request.context.explain else decision.reasons
     assert [r["check"] for r in document["context"]["reasons"]] == [f.check for f in listed]
     assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+DECISION = jsonschema.Draft202012Validator(load("decision.schema.json"))
+
+
+@given(policies(), requests(), st.sampled_from(["claimed", "registry"]), st.booleans())
+def test_every_decision_suits_the_schema(
+    policy: Policy,
+    request: Request,
+    facts: Literal["claimed", "registry"],
+    explain: bool,
+) -> None:
+    """Every answer is valid by the JSON Schema of decisions that ships."""
+    asked = replace(request, facts=facts, context=replace(request.context, explain=explain))
+    DECISION.validate(policy.decide(asked).to_document())
 
 
 @settings(max_examples=80, deadline=None)
