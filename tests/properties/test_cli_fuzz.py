@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -15,13 +16,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import automation_rules
 from automation_rules.cli import COMMANDS, commands, main
 from automation_rules.store import codes
 from automation_rules.testing import allowed_request_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 QUICK = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
@@ -352,21 +353,77 @@ likely = st.sampled_from(
 anything = likely | st.text(st.characters(exclude_characters="/\\\0"), max_size=12)
 
 
+PLAUSIBLE = {
+    "account": ["acme-1"],
+    "account_id": ["acme-1", "acme-2"],
+    "by": ["officer-7"],
+    "code_by": ["officer-7"],
+    "landlord": ["acme"],
+    "landlord_id": ["acme", "beta"],
+    "person_id": ["officer-7", "officer-8"],
+    "username": ["Acme Homes Automation 2"],
+    "email": ["automation2@acme.example"],
+    "created_by_role": ["manage_users"],
+    "action": ["submit_todo", "sign_in", "sign_out", "pay_rent"],
+    "todo_kind": ["confirm_housing_costs", "provide_tenancy_details"],
+    "clause_id": ["scope.landlord"],
+    "closure_id": ["c-1"],
+    "name": ["Acme Homes"],
+    "notice_id": ["n-1"],
+    "output_file": ["written"],
+    "entry_name": ["0", "3"],
+    "readings": ["bank_holidays=open"],
+    "state": ["sqlite:///state.sqlite3"],
+    "policy_file": ["policy.toml"],
+    "files": ["request.json", "policy.toml"],
+    "answers_file": ["facts.json"],
+    "record_file": ["facts.json"],
+    "roles": ["complete_todos"],
+    "portal_date": ["Tue, 02 Jun 2026 08:00:00 GMT"],
+    "given": [f"0:{'0' * 64}"],
+}
+ENDING = {"remove", "deactivate"}
+BY_TYPE = {
+    "date": ["2026-06-02", "2027-01-01"],
+    "duration": ["PT2M", "P400D"],
+    "instant": ["2026-06-02T09:00:00Z", "2026-06-06T09:00:00+01:00"],
+    "integer range": ["1", "60"],
+}
+
+
+def plausible(parameter: click.Parameter, ends: bool) -> list[str]:
+    """Return what this parameter is meant to be given; what a command ``ends`` is another's."""
+    if ends and parameter.name in {"account_id", "person_id"}:
+        return ["other"]
+    if isinstance(parameter.type, click.Choice):
+        return list(parameter.type.choices)
+    named = PLAUSIBLE.get(parameter.name or "", [])
+    return named or BY_TYPE.get(parameter.type.name, ["some text"])
+
+
 @st.composite
 def arguments(draw: st.DrawFn) -> list[str]:
-    """Draw a command with some of its options, some arguments, and some that it does not have."""
+    """Draw a command with some of its options, mostly plausible, and now and then a stray."""
     path, command = draw(st.sampled_from(ALL))
     argv = list(path)
     for parameter in command.params:
+        value = (
+            st.sampled_from(plausible(parameter, path[-1] in ENDING)) if draw(OFTEN) else anything
+        )
         if isinstance(parameter, click.Argument):
-            argv += draw(st.lists(anything, min_size=1, max_size=2))
-        elif draw(st.booleans() if not parameter.required else st.integers(0, 9).map(bool)):
+            argv.append(draw(value))
+        elif draw(OFTEN if parameter.required else SELDOM):
             argv.append(draw(st.sampled_from([*parameter.opts, *parameter.secondary_opts])))
             if not parameter.is_flag:
-                argv.append(draw(anything))
-    if draw(st.integers(0, 9)) == 0:
+                argv.append(draw(value))
+    if not draw(OFTEN):
         argv.insert(draw(st.integers(0, len(argv))), draw(anything))
     return argv
+
+
+# The first is what examples shrink to.
+OFTEN = st.sampled_from([True] * 19 + [False])
+SELDOM = st.sampled_from([False] * 4 + [True])
 
 
 @pytest.fixture(scope="module")
@@ -378,6 +435,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("AUTOMATION_RULES_STATE", "sqlite:///state.sqlite3")
         patch.setenv("AUTOMATION_RULES_HEADS", str(folder / "heads"))
         patch.setattr(codes, "_POLL_EVERY", codes.HAND_OVER_WITHIN * 2)
+        (folder / "request.json").write_text(WHOLE, "utf-8")
+        (folder / "facts.json").write_text("{}", "utf-8")
+        shipped = Path(automation_rules.__file__).parent / "data" / "landlord-portal.toml"
+        (folder / "policy.toml").write_bytes(shipped.read_bytes())
         for argv in (
             ["init", "--landlord", "acme", "--name", "Acme Homes"],
             ["people", "add", "officer-7", "--landlord", "acme", "--name", "Example"],
