@@ -18,7 +18,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from automation_rules import merkle, vault
+from automation_rules import leaf, merkle, vault
 from automation_rules.audit import (
     DecisionLog,
     Draft,
@@ -26,10 +26,7 @@ from automation_rules.audit import (
     Head,
     RememberedHeads,
     draft_decision,
-    leaf,
 )
-from automation_rules.audit.heads import HEADS_VARIABLE
-from automation_rules.audit.schema import leaf_schema, read_leaf
 from automation_rules.decision import Decision, Finding, Outcome, PolicyInfo
 from automation_rules.errors import (
     ClockError,
@@ -39,7 +36,9 @@ from automation_rules.errors import (
     VerificationError,
 )
 from automation_rules.landlord_portal import landlord_portal
+from automation_rules.leaf_schema import leaf_schema, read_leaf
 from automation_rules.policy import Policy
+from automation_rules.remembered_heads import HEADS_VARIABLE
 from automation_rules.request import NOT_DECLARED, Form, Request
 from automation_rules.testing import policies, requests
 from automation_rules.vault import Kind, Subject, SubjectKey, Vault, WrappingKey
@@ -184,7 +183,7 @@ def test_a_message_that_cannot_be_told_does_not_undo_the_entry(
         def info(self, *_: object, **__: object) -> None:
             raise OSError("the log's reader has gone")
 
-    monkeypatch.setattr("automation_rules.audit.log._events", Broken())
+    monkeypatch.setattr("automation_rules.audit._events", Broken())
     assert state.log.record(decided(), readings=PORTAL.readings).index == 0
 
 
@@ -266,7 +265,7 @@ def test_the_leaf_is_final(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_shipped_schema_is_the_one_that_leaves_are_held_to() -> None:
     """data/leaf.schema.json is what the code generates, and a valid schema."""
-    shipped = Path(leaf.__file__).parents[1] / "data" / "leaf.schema.json"
+    shipped = Path(leaf.__file__).parents[0] / "data" / "leaf.schema.json"
     schema = json.loads(shipped.read_text(encoding="utf-8"))
     assert schema == leaf_schema()
     jsonschema.Draft202012Validator.check_schema(schema)

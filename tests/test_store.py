@@ -177,7 +177,7 @@ def test_a_file_system_without_a_write_ahead_log_is_refused() -> None:
         closing(sqlite3.connect(":memory:")) as connection,
         pytest.raises(StoreError, match="put the state on a local disk"),
     ):
-        engine._make_durable(connection)
+        engine.make_durable(connection)
 
 
 def test_a_write_is_kept_when_the_with_ends(store: Store, path: Path) -> None:

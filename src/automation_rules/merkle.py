@@ -8,6 +8,7 @@ beside which leaf its hash is kept.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,7 @@ __all__ = [
     "EMPTY_ROOT",
     "HASH_SIZE",
     "Frontier",
+    "Head",
     "consistency_proof",
     "inclusion_proof",
     "leaf_hash",
@@ -56,6 +58,14 @@ def locate(level: int, index: int) -> tuple[int, int]:
     `HASH_SIZE` bytes at the offset.
     """
     return ((index + 1) << level) - 1, HASH_SIZE * level
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How many entries a log has, and its Merkle root."""
+
+    size: int
+    root: bytes
 
 
 class Frontier:

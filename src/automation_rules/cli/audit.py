@@ -128,7 +128,7 @@ def _document(entry: Entry) -> dict[str, Any]:
     Raises:
         VerificationError: it is no entry that was ever recorded.
     """
-    from ..audit.schema import read_leaf
+    from ..leaf_schema import read_leaf
 
     document = read_leaf(entry.leaf, index=entry.index)
     try:

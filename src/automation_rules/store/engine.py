@@ -37,7 +37,15 @@ if TYPE_CHECKING:
 
     from ..clock import Clock
 
-__all__ = ["MIGRATIONS", "SCHEMA_VERSION", "STATE_VARIABLE", "Store", "state_url"]
+__all__ = [
+    "MIGRATIONS",
+    "SCHEMA_VERSION",
+    "STATE_VARIABLE",
+    "Store",
+    "make_durable",
+    "plain_errors",
+    "state_url",
+]
 
 SCHEMA_VERSION: Final = 1
 """The version of the tables that this library reads and writes."""
@@ -145,7 +153,7 @@ class Store:
         Raises:
             StoreError: the state cannot be written; says what to do.
         """
-        with _plain_errors(), self._writer.begin() as connection:
+        with plain_errors(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
@@ -155,7 +163,7 @@ class Store:
         Raises:
             StoreError: the state cannot be read; says what to do.
         """
-        with _plain_errors(), self._reader.begin() as connection:
+        with plain_errors(), self._reader.begin() as connection:
             yield connection
 
     def _schema(self, *, create: bool) -> str:
@@ -274,7 +282,7 @@ def _sqlite_engines(path: Path) -> tuple[Engine, Engine]:
             uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False
         )
         try:
-            _make_durable(connection)
+            make_durable(connection)
         except BaseException:
             connection.close()
             raise
@@ -290,7 +298,7 @@ def _sqlite_engines(path: Path) -> tuple[Engine, Engine]:
     return engine, engine.execution_options(**{_WRITES: True})
 
 
-def _make_durable(connection: sqlite3.Connection) -> None:
+def make_durable(connection: sqlite3.Connection) -> None:
     [journal] = connection.execute("PRAGMA journal_mode=WAL").fetchone()
     if journal != "wal":
         raise StoreError(
@@ -319,7 +327,7 @@ def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
+def plain_errors() -> Iterator[None]:
     """Turn what the database or its driver raises into a `StoreError` that says what to do."""
     try:
         yield

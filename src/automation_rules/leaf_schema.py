@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
-from ..accounts import AccountStatus
-from ..actions import Action, Role, TodoKind
-from ..errors import VerificationError
-from ..readings import READINGS
-from ..vault import Kind, canonical
-from ..windows import Nation
+from .accounts import AccountStatus
+from .actions import Action, Role, TodoKind
+from .errors import VerificationError
 from .leaf import CHECK_ID, CLAIM, CODE, MAX_NAME
+from .readings import READINGS
+from .vault import Kind, canonical
+from .windows import Nation
 
 __all__ = ["leaf_schema", "read_leaf"]
 

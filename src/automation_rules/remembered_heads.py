@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from ..errors import LogError
-from .log import Head
+from .errors import LogError
+from .merkle import Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

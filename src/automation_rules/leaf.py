@@ -15,22 +15,22 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from ..actions import Action, Role, TodoKind
-from ..clock import to_utc
-from ..errors import NotRecordedError
-from ..request import NOT_DECLARED
-from ..terms import terms_at
-from ..vault import Kind, Subject, canonical
+from .actions import Action, Role, TodoKind
+from .clock import to_utc
+from .errors import NotRecordedError
+from .request import NOT_DECLARED
+from .terms import terms_at
+from .vault import Kind, Subject, canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
     from enum import Enum
 
-    from ..decision import Decision, Finding
-    from ..request import Request
-    from ..vault import Envelope, SubjectKey
-    from .log import Head
+    from .decision import Decision, Finding
+    from .merkle import Head
+    from .request import Request
+    from .vault import Envelope, SubjectKey
 
 __all__ = ["MAX_LEAF", "Draft", "draft_decision", "draft_rollback", "instant"]
 

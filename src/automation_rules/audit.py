@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 import structlog
 from sqlalchemy import bindparam, insert, literal_column, select, update
 
-from ..errors import AutomationRulesError, LogError, NotRecordedError, VerificationError
-from ..merkle import (
+from .errors import AutomationRulesError, LogError, NotRecordedError, VerificationError
+from .leaf import MAX_LEAF, Draft, draft_decision, draft_rollback
+from .merkle import (
     HASH_SIZE,
     Frontier,
+    Head,
     consistency_proof,
     inclusion_proof,
     leaf_hash,
@@ -28,11 +30,18 @@ from ..merkle import (
     root_from_inclusion,
     verify_consistency,
 )
-from ..store.engine import _plain_errors
-from ..store.tables import envelopes as envelopes_table
-from ..store.tables import log_entries, log_head
-from ..vault import Direct, Envelope, untyped
-from .leaf import MAX_LEAF, draft_decision, draft_rollback
+from .remembered_heads import RememberedHeads
+from .store.engine import plain_errors
+from .vault import Direct, Envelope
+from .verification import (
+    AT_ONCE,
+    READ_HEAD,
+    entries_table,
+    head_table,
+    read_head,
+    sealed_table,
+    verify_log,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,29 +51,26 @@ if TYPE_CHECKING:
     from sqlalchemy import PoolProxiedConnection
     from sqlalchemy.engine.interfaces import DBAPICursor
 
-    from ..decision import Decision
-    from ..merkle import NodeOf
-    from ..store import Store
-    from ..vault import Vault
-    from .heads import RememberedHeads
-    from .leaf import Draft
+    from .decision import Decision
+    from .merkle import NodeOf
+    from .store import Store
+    from .vault import Vault
 
     Finished = tuple[bytes, Sequence[Envelope]]
 
-__all__ = ["DecisionLog", "Entry", "Head", "InclusionProof", "Receipt"]
+__all__ = [
+    "DecisionLog",
+    "Draft",
+    "Entry",
+    "Head",
+    "InclusionProof",
+    "Receipt",
+    "RememberedHeads",
+    "draft_decision",
+]
 
 _events: Final = structlog.get_logger("automation_rules.audit")
 
-entries_table: Final = untyped(log_entries)
-head_table: Final = untyped(log_head)
-sealed_table: Final = untyped(envelopes_table)
-
-AT_ONCE: Final = 128
-"""How many entries are read at once: few enough to be hashed while the processor still has them."""
-
-READ_HEAD: Final = select(head_table.c.size, head_table.c.root, head_table.c.frontier).where(
-    head_table.c.id == literal_column("1")
-)
 # A statement of its own, and the first: whoever waits for this row then reads all that the one
 # before has written.
 _LOCK_HEAD: Final = READ_HEAD.with_for_update()
@@ -93,14 +99,6 @@ _READ_ENVELOPES: Final = (
     .where(sealed_table.c.idx == bindparam("idx"))
     .order_by(sealed_table.c.slot)
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """How many entries a log has, and its Merkle root."""
-
-    size: int
-    root: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,8 +463,6 @@ class DecisionLog:
             LogError: the wrapping key is not this state's.
             StoreError: the state cannot be read.
         """
-        from .verification import verify_log
-
         known = None if self._heads is None else self._heads.get(self._store.log_id)
         with self._reading() as direct:
             head = verify_log(
@@ -486,22 +482,6 @@ class DecisionLog:
     def _reading(self) -> Iterator[Direct]:
         with self._store.reading() as connection:
             yield Direct(connection.connection.cursor(), connection.dialect)
-
-
-def read_head(direct: Direct, statement: Any = READ_HEAD) -> tuple[Head, Frontier]:
-    """Return the head and the right edge that stand in the head row.
-
-    Raises:
-        VerificationError: they cannot be read, or do not belong together.
-    """
-    rows = direct.rows(statement)
-    if len(rows) != 1 or [type(value) for value in rows[0]] != [int, bytes, bytes]:
-        raise VerificationError("the head of the log cannot be read")
-    size, root, edge = rows[0]
-    frontier = Frontier.from_bytes(size, edge)
-    if frontier.root != root:
-        raise VerificationError("the root of the log does not belong to its right edge")
-    return Head(size, root), frontier
 
 
 def _insert(direct: Direct, frontier: Frontier, finished: Sequence[Finished]) -> list[Receipt]:
@@ -535,7 +515,7 @@ def _not_recorded(error: Exception) -> NotRecordedError:
     if isinstance(error, NotRecordedError):
         return error
     try:
-        with _plain_errors():
+        with plain_errors():
             raise error  # noqa: TRY301 - so that the store says in its own words what to do
     except AutomationRulesError as plain:
         said = str(plain)

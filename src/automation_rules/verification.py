@@ -12,23 +12,42 @@ from hashlib import sha256
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, literal_column, select
 
-from ..errors import VerificationError
-from ..merkle import HASH_SIZE, Frontier, leaf_hash
-from ..vault import FIND_TOKEN, Kind, at_most
-from .log import AT_ONCE, Head, entries_table, head_table, read_head, sealed_table
-from .schema import read_leaf
+from .errors import VerificationError
+from .leaf_schema import read_leaf
+from .merkle import HASH_SIZE, Frontier, Head, leaf_hash
+from .store.tables import envelopes as envelopes_table
+from .store.tables import log_entries, log_head
+from .vault import FIND_TOKEN, Kind, at_most, untyped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..vault import Direct, Vault
+    from .vault import Direct, Vault
 
     Sealed = tuple[Any, ...]
 
-__all__ = ["verify_log"]
+__all__ = [
+    "AT_ONCE",
+    "READ_HEAD",
+    "entries_table",
+    "head_table",
+    "read_head",
+    "sealed_table",
+    "verify_log",
+]
 
+entries_table: Final = untyped(log_entries)
+head_table: Final = untyped(log_head)
+sealed_table: Final = untyped(envelopes_table)
+
+AT_ONCE: Final = 128
+"""How many entries are read at once: few enough to be hashed while the processor still has them."""
+
+READ_HEAD: Final = select(head_table.c.size, head_table.c.root, head_table.c.frontier).where(
+    head_table.c.id == literal_column("1")
+)
 _NEXT: Final = (
     select(entries_table.c.idx, entries_table.c.leaf, entries_table.c.nodes)
     .where(entries_table.c.idx >= bindparam("first"))
@@ -308,3 +327,19 @@ def _parse(leaf: bytes, index: int) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
     raise VerificationError(f"entry {index} is not what an entry can be", index=index)
+
+
+def read_head(direct: Direct, statement: Any = READ_HEAD) -> tuple[Head, Frontier]:
+    """Return the head and the right edge that stand in the head row.
+
+    Raises:
+        VerificationError: they cannot be read, or do not belong together.
+    """
+    rows = direct.rows(statement)
+    if len(rows) != 1 or [type(value) for value in rows[0]] != [int, bytes, bytes]:
+        raise VerificationError("the head of the log cannot be read")
+    size, root, edge = rows[0]
+    frontier = Frontier.from_bytes(size, edge)
+    if frontier.root != root:
+        raise VerificationError("the root of the log does not belong to its right edge")
+    return Head(size, root), frontier
