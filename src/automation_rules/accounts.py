@@ -113,9 +113,14 @@ def _fold(text: str) -> str:
 
 
 def _spaced(text: str) -> str:
+    if text.isascii():
+        return " ".join(text.translate(_ASCII).split())
     kept = (c if c.isalpha() or c.isdecimal() else " " for c in _fold(text))
     return " ".join("".join(kept).split())
 
+
+# Takes a third of the time, for names that the cache has no room for.
+_ASCII: Final = str.maketrans({c: c.lower() if c.isalnum() else " " for c in map(chr, range(128))})
 
 _cached_spaced = lru_cache(maxsize=4096)(_spaced)
 

@@ -9,7 +9,7 @@ a decision builds only what is its own.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -36,8 +36,6 @@ from .base import PASS, StandardCheck, earliest, midnight, reading_use
 from .window import WindowCheck
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from ..request import Request
 
 __all__ = [
@@ -331,12 +329,13 @@ class ManualCodeCheck(StandardCheck):
         at = request.time
         if provided_at > at:
             return self._fail("code_from_future")
-        soonest, lapses = _lapses(provided_at)
-        if at < soonest:
+        if provided_at >= _day_begins[request.today] and at - provided_at < _DAY:
+            # By either reading; and without `_lapses`, whose cache has no room for everybody.
             return self._pass
+        lapses = _lapses(provided_at)
         current = at < lapses[self.daily]
-        if not current and at >= lapses[self._other]:
-            return self._fail("stale_code")
+        if current == (at < lapses[self._other]):
+            return self._pass if current else self._fail("stale_code")
         answers = {
             self.daily: PASS if current else "stale_code",
             self._other: "stale_code" if current else PASS,
@@ -353,15 +352,26 @@ class ManualCodeCheck(StandardCheck):
             return None
         if code.provided_at > request.time:
             return code.provided_at
-        lapses = _lapses(code.provided_at)[1][self.daily]
+        lapses = _lapses(code.provided_at)[self.daily]
         return lapses if lapses > request.time else None
 
 
 @lru_cache(maxsize=4096)
-def _lapses(provided_at: datetime) -> tuple[datetime, dict[str, datetime]]:
-    """Return when a code ceases to count: soonest, and by each value of the reading ``daily``."""
-    lapses = {reading: code_valid_until(provided_at, reading) for reading in READINGS["daily"]}
-    return min(lapses.values()), lapses
+def _lapses(provided_at: datetime) -> dict[str, datetime]:
+    """Return when a code ceases to count, by each value of the reading ``daily``."""
+    return {reading: code_valid_until(provided_at, reading) for reading in READINGS["daily"]}
+
+
+class _DayBegins(dict[date, datetime]):
+    """When each London day begins (UTC)."""
+
+    def __missing__(self, day: date) -> datetime:
+        self[day] = begins = midnight(day)
+        return begins
+
+
+_day_begins: Final = _DayBegins()
+_DAY: Final = timedelta(days=1)
 
 
 class ActionCheck(StandardCheck):
