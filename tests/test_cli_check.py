@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -13,6 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from automation_rules.cli.common import Output
+from automation_rules.cli.render import Answer, progress
+from automation_rules.errors import InvalidRequestError
 from automation_rules.testing import allowed_request_document, request_documents
 from cli_helpers import as_process, ran, saved, set_locale
 from patching import ABSENT, patched
@@ -387,6 +391,26 @@ def test_without_a_command_the_help_is_shown() -> None:
     unknown = ran("chekc")
     assert unknown.code == 2
     assert "No such command" in unknown.err
+
+
+class _Terminal(io.StringIO):
+    """Standard error that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_long_batches_draw_a_bar_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bar goes to standard error, loses no answer, and short batches have none."""
+    answers = [Answer("-", InvalidRequestError([]), index) for index in range(300)]
+    for stream, total, drawn in (
+        (_Terminal(), 300, True),
+        (_Terminal(), 20, False),
+        (io.StringIO(), 300, False),
+    ):
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert list(progress(answers[:total], total, Output(lang="cy"))) == answers[:total]
+        assert ("Yn gwirio" in stream.getvalue()) == drawn
 
 
 HOSTILE: dict[str, bytes] = {

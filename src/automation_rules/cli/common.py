@@ -7,7 +7,6 @@ A command writes its result through `Output` and returns its exit code. It raise
 from __future__ import annotations
 
 import functools
-import gc
 import io
 import os
 import sys
@@ -114,13 +113,9 @@ class Output:
             write_whole(self.file, content)
         elif self.quiet:
             return
-        elif isinstance(content, bytes):
-            sys.stdout.flush()
-            sys.stdout.buffer.write(content)
-            sys.stdout.buffer.flush()
         else:
-            sys.stdout.write(content)
-            sys.stdout.flush()
+            # click knows the ways of Windows consoles, with colours and bytes.
+            click.echo(content, nl=False)
 
     def write_json(self, document: object) -> None:
         """Write one JSON value as the whole result."""
@@ -137,7 +132,7 @@ class Output:
             {"decision": False, "context": {"error": error}} if self.answers else {"error": error}
         )
 
-    def console(self, *, width: int | None = None) -> Console:
+    def console(self) -> Console:
         """Return a rich console whose text `write_console` writes.
 
         Colours only on a terminal and without ``NO_COLOR``; never markup, emoji or highlighting,
@@ -156,7 +151,7 @@ class Output:
             markup=False,
             emoji=False,
             highlight=False,
-            width=width or (None if terminal else 80),
+            width=None if terminal else 80,
         )
 
     def write_console(self, console: Console) -> None:
@@ -396,10 +391,6 @@ def run(command: click.Command, argv: list[str]) -> int:
     """Run a command and return its exit code; whatever it raises becomes lines and a code."""
     use_utf8()
     state = Run()
-    thresholds = gc.get_threshold()
-    # Almost all that a short run makes lasts as long as it: looking through it time and again
-    # for garbage would take a tenth of the whole.
-    gc.set_threshold(100_000, *thresholds[1:])
     try:
         return _attempt(command, argv, state)
     except KeyboardInterrupt:
@@ -408,8 +399,6 @@ def run(command: click.Command, argv: list[str]) -> int:
         return _reader_gone()
     except Exception as error:
         return _internal(error, state.output)
-    finally:
-        gc.set_threshold(*thresholds)
 
 
 def _attempt(command: click.Command, argv: list[str], state: Run) -> int:

@@ -15,7 +15,7 @@ __all__ = ["schema"]
 @click.argument("name", type=click.Choice(["request", "decision"]), default="request")
 @output_options("json")
 def schema(name: str, out: Output) -> int:
-    """Print the JSON Schema (2020-12) of a request, which is the default, or of a decision."""
+    """Print the JSON Schema of a request or a decision."""
     content = pkgutil.get_data("automation_rules", f"data/{name}.schema.json")
     if content is None:
         raise FileNotFoundError(name)
