@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
+import jsonschema
 import pytest
 
 from automation_rules.clock import SystemClock
@@ -436,3 +437,22 @@ def test_texts_have_a_length(program: Program, option: str) -> None:
     ran = program.run(*SUBMIT, option, "x" * 1001)
     assert ran.code == 2
     assert "longer than 1000" in ran.err
+
+
+def test_every_answer_is_of_the_schema_that_ships(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorded, supposed, unrecorded, denied and in error: callers can rely on one shape."""
+    schema = program.ok("schema", "decision").json
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.1)
+    answers = [
+        program.run(*SUBMIT, *JSON),
+        program.run(*SUBMIT, "--dry-run", *JSON),
+        _locked(program, *SUBMIT, *JSON),
+        _locked(program, *SIGN_OUT, *JSON),
+        program.run("preflight", "--account", "nobody", "--action", "sign_in", *JSON),
+    ]
+    program.ok("accounts", "update", "acme-1", "--role", "manage_users")
+    answers.append(program.run(*SUBMIT, *JSON))
+    for ran in answers:
+        jsonschema.validate(ran.json, schema)
