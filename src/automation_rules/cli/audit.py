@@ -321,10 +321,9 @@ def _verifying(store: Store) -> Iterator[tuple[DecisionLog, Head | None]]:
 def _verified(log: DecisionLog, given: tuple[int, bytes] | None, out: Output) -> Head:
     from ..audit import Head
 
-    if given is not None:
-        log.check_rollback()
+    against = None if given is None else Head(*given)
     with _progress(out) as step:
-        return log.verify(None if given is None else Head(*given), progress=step)
+        return log.verify(against, progress=step, forms=True)
 
 
 @contextmanager
