@@ -212,15 +212,3 @@ def test_an_interrupted_entry_hands_over_nothing(program: Program) -> None:
         assert person.end() == 130
     assert CODE.encode() not in _stored(program)
     assert program.run(*WAIT, "--timeout", "1").code == 1
-
-
-def test_accepting_the_terms_at_a_terminal_asks_first(program: Program) -> None:
-    """Whoever says no has acknowledged nothing; yes is recorded."""
-    for answer, code in (("n", 130), ("y", 0)):
-        person = Terminal(program, "landlord", "accept-terms", "acme", "--by", OFFICER)
-        person.until("acknowledges these clauses?")
-        assert b"terms.own-risk" in person.seen
-        person.type(answer)
-        assert person.end() == code
-        shown = program.ok("landlord", "show", "acme", "-o", "json").json["landlord"]
-        assert len(shown["acknowledgements"]) == (code == 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -287,16 +286,13 @@ def _resume_landlord(*, landlord_id: str, person_id: str, state: str | None, out
 def _accept_terms(*, landlord_id: str, person_id: str, state: str | None, out: Output) -> None:
     """Record that a registered person acknowledges the terms that nothing else can enforce.
 
-    The clauses are shown first, on standard error; at a terminal you are asked before anything is
-    recorded.
+    The clauses are shown first, on standard error.
     """
     terms = terms_at(SystemClock().now())
     clauses = [c for c in terms.clauses.values() if "acknowledgement" in c.reached_by]
     with open_registry(state) as registry:
         registry.person(landlord_id, person_id)
         _show_clauses(clauses, out)
-        if sys.stdin.isatty():
-            click.confirm(ui("terms.confirm", id=person_id).to(out.lang), abort=True, err=True)
         done = registry.acknowledge(
             landlord_id,
             person_id,
