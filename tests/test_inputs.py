@@ -37,6 +37,9 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+NO_NUMBER = "must be a finite number of at most 400 digits"
+
+
 @given(JSON)
 def test_json_reads_what_json_writes(value: object) -> None:
     """Any JSON value is read as it was written, as text or as bytes with or without a mark."""
@@ -54,18 +57,16 @@ def test_what_is_not_json_is_said_with_its_place(text: str) -> None:
     assert "line 1" in problem
 
 
-@pytest.mark.parametrize("text", ["NaN", "[Infinity]", "-Infinity", "1e999", "-1e999"])
-def test_numbers_that_json_has_not_are_refused(text: str) -> None:
-    """NaN, infinities and numbers beyond a float are errors."""
-    ((pointer, problem),) = problems(text)
-    assert pointer == ""
-    assert problem.startswith("is not acceptable: ")
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_numbers_that_json_has_not_are_refused(number: str) -> None:
+    """NaN, infinities and numbers beyond a float are errors at their place."""
+    assert problems(f'{{"a": [1, {number}]}}') == [("/a/1", NO_NUMBER)]
 
 
 def test_numbers_of_very_many_digits_are_refused() -> None:
     """A number that would take long to read is an error; one of 400 digits is read."""
     assert load_json("9" * 400) == int("9" * 400)
-    assert problems("9" * 401) == [("", "is not acceptable: a number has more than 400 digits")]
+    assert problems("9" * 401) == [("", NO_NUMBER)]
     assert problems("-" + "9" * 10_000)[0][0] == ""
 
 
