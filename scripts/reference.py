@@ -1,4 +1,4 @@
-"""Writes ``docs/reference`` from the code, so that each fact stands in one place.
+"""Writes ``docs/reference``, and the README's help, from the code: each fact stands in one place.
 
 ``python scripts/reference.py`` writes the pages; with ``--check`` it only says, by its exit code,
 whether they are up to date.
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 ROOT: Final = Path(__file__).parent.parent
+README: Final = ROOT / "README.md"
 REFERENCE: Final = ROOT / "docs" / "reference"
 MEANINGS: Final = Path(__file__).with_name("fields.toml")
 
@@ -67,8 +68,8 @@ _INDEPENDENT: Final = (
 )
 
 
-def pages() -> dict[str, str]:
-    """Return every page of the reference: its path in the directory, and its text."""
+def pages() -> dict[Path, str]:
+    """Return every page that is made from the code: the reference, and the README's help."""
     made = {
         "clauses.md": _clauses(),
         "checks.md": _checks(),
@@ -79,7 +80,16 @@ def pages() -> dict[str, str]:
         **_python(),
     }
     generated = "<!-- Made from the code by `make docs`. Do not edit. -->\n\n"
-    return {name: f"{generated}{text.strip()}\n" for name, text in made.items()}
+    return {
+        README: _readme(),
+        **{REFERENCE / name: f"{generated}{text.strip()}\n" for name, text in made.items()},
+    }
+
+
+def _readme() -> str:
+    before, shown, after = README.read_text("utf-8").partition("$ automation-rules --help\n")
+    _, end, rest = after.partition("\n```")
+    return f"{before}{shown}{next(_help_texts())[1]}{end}{rest}"
 
 
 def _both(text: Text) -> str:
@@ -210,7 +220,9 @@ _TITLES: Final = {
     ),
     "decision": (
         "# Decision document",
-        "A decision is an evaluation response of the OpenID AuthZEN Authorization API 1.0.",
+        "A decision is an evaluation response of the OpenID AuthZEN Authorization API 1.0. "
+        "`preflight` adds to its context `log` (`index`, `leaf_hash`, `size` and `root` of the "
+        "entry that records it) or, for a dry run, `dry_run`.",
     ),
 }
 
@@ -296,8 +308,6 @@ def _shape(field: Mapping[str, Any], item: Mapping[str, Any]) -> str:
 
 
 def _command_line() -> str:
-    from automation_rules.cli import commands
-
     parts = [
         "# Command line",
         "Data goes to standard output, everything else to standard error.",
@@ -314,9 +324,16 @@ def _command_line() -> str:
     ]
     parts += [
         f"{'##' if depth < 2 else '###'} {path}\n\n{_console(path, text)}"
-        for path, text, depth in _help(commands, "automation-rules", None)
+        for path, text, depth in _help_texts()
     ]
     return "\n\n".join(parts)
+
+
+def _help_texts() -> Iterator[tuple[str, str, int]]:
+    """Yield each command's path, its help and its depth, the program's own first."""
+    from automation_rules.cli import commands
+
+    return _help(commands, "automation-rules", None)
 
 
 def _console(path: str, text: str) -> str:
@@ -451,24 +468,22 @@ def _fenced(lines: list[str]) -> str:
 def main(arguments: list[str]) -> int:
     """Write the pages, or with ``--check`` compare them; return the exit code."""
     made = pages()
-    present = {str(p.relative_to(REFERENCE)) for p in REFERENCE.rglob("*.md")}
-    if arguments == ["--check"]:
-        stale = [
-            name
-            for name in sorted(present | made.keys())
-            if name not in made
-            or name not in present
-            or (REFERENCE / name).read_text("utf-8") != made[name]
-        ]
-        for name in stale:
-            sys.stderr.write(f"docs/reference/{name} is not up to date: run `make docs`\n")
-        return 1 if stale else 0
-    for name in present - made.keys():
-        (REFERENCE / name).unlink()
-    for name, text in made.items():
-        (REFERENCE / name).parent.mkdir(parents=True, exist_ok=True)
-        (REFERENCE / name).write_text(text, "utf-8", newline="\n")
-    return 0
+    present = {README, *REFERENCE.rglob("*.md")}
+    stale = sorted(
+        page
+        for page in present | made.keys()
+        if page not in present or made.get(page) != page.read_text("utf-8")
+    )
+    for page in stale:
+        if arguments == ["--check"]:
+            name = page.relative_to(ROOT).as_posix()
+            sys.stderr.write(f"{name} is not up to date: run `make docs`\n")
+        elif page in made:
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(made[page], "utf-8", newline="\n")
+        else:
+            page.unlink()
+    return 1 if stale and arguments == ["--check"] else 0
 
 
 if __name__ == "__main__":
