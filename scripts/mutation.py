@@ -19,9 +19,11 @@ import sys
 import tempfile
 import time
 import tomllib
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import ndiff
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from queue import Queue
@@ -97,7 +99,8 @@ class Mutant:
     def compiles(self) -> bool:
         """Whether it is Python at all; the others are no test of the tests."""
         try:
-            compile(self.code(), self.module, "exec")
+            with warnings.catch_warnings(action="ignore"):
+                compile(self.code(), self.module, "exec")
         except (SyntaxError, ValueError):
             return False
         return True
@@ -110,8 +113,9 @@ class Mutant:
         return f"{self.module}: {before} -> {after}"
 
 
+@cache
 def read(module: str) -> str:
-    """The text of a module."""
+    """The text of a module when the run began."""
     return (ROOT / PACKAGE / module).read_text(encoding="utf-8")
 
 
