@@ -435,7 +435,7 @@ sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "op
 import automation_rules.terms, automation_rules.texts
 def read(): return [path for path in opened if path.endswith(".json")]
 assert read() == [], read()
-heavy = {"json", "holidays", "sqlalchemy", "cryptography", "rich", "click", "pydantic", "babel"}
+heavy = {"holidays", "sqlalchemy", "cryptography", "rich", "click"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 for _ in range(2):
     automation_rules.texts.message("landlord", "pass")

@@ -165,9 +165,9 @@ def error_document(errors: Iterable[FieldError], *, status: int = 400) -> dict[s
     found = list(errors)
     return {
         "status": status,
-        "message": found[0].problem,
+        "message": str(found[0]),
         "field": found[0].pointer,
-        "errors": [{"field": error.pointer, "message": error.problem} for error in found],
+        "errors": [{"field": error.pointer, "message": str(error)} for error in found],
     }
 
 
