@@ -63,7 +63,7 @@ def test_retry_after_is_the_first_instant_that_passes(
 
 
 @pytest.mark.exhaustive
-@settings(max_examples=400, suppress_health_check=FILTERING, deadline=None)
+@settings(max_examples=200, suppress_health_check=FILTERING, deadline=None)
 @given(readings(), requests(expected_duration=st.sampled_from(LONG)))
 def test_retry_after_is_the_first_minute_that_passes(
     chosen: dict[str, str], request: Request
