@@ -170,7 +170,7 @@ def test_answers_are_held_against_the_landlords_own_record(
     ("content", "problem"),
     [
         (b"[1]", "must be a JSON object"),
-        (b'{"a": NaN}', "NaN"),
+        (b'{"a": NaN}', "finite number"),
         (b'{"a": 1, "a": 2}', "stands twice"),
         (b"\xff\xfe\xff", "UTF-16"),
         (b"", "not JSON"),
@@ -360,6 +360,27 @@ def test_what_cannot_be_recorded_is_denied(
     assert "locked" in ran.err
     assert "log" not in ran.json["context"]
     assert entries(program) == []
+
+
+def test_a_full_disk_denies_and_keeps_the_log_whole(program: Program) -> None:
+    """When the state cannot grow, the answer is a denial, and what was recorded verifies."""
+    program.ok(*SIGN_OUT)
+    script = (
+        "import resource, sys; from automation_rules.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script, *SUBMIT, *JSON],
+        env={**os.environ, **program.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 3, ran.stderr
+    assert json.loads(ran.stdout)["decision"] is False
+    assert "Traceback" not in ran.stderr
+    assert program.ok("audit", "verify", *JSON).json["size"] == 1
 
 
 def test_leaving_is_let_through_when_it_cannot_be_recorded(

@@ -12,6 +12,7 @@ import click
 
 from ..actions import Action, TodoKind
 from ..clock import SystemClock
+from ..enforcer import DEFAULT_MARGIN, Enforcer, Step
 from ..errors import (
     FieldError,
     InvalidInputError,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..decision import Decision
-    from ..enforcer import Enforcer, Step, Verdict
+    from ..enforcer import Verdict
     from ..policy import Policy
     from ..store import Store
 
@@ -38,7 +39,6 @@ __all__ = ["preflight"]
 
 _Word = TypeVar("_Word", Action, TodoKind)
 
-_MARGIN_SECONDS: Final = 60
 _MOST_MARGIN_SECONDS: Final = 3_600
 
 
@@ -78,6 +78,7 @@ def _http_date(text: str) -> datetime:
     type=click.Choice([mode.value for mode in Mode]),
     default=Mode.LIVE.value,
     show_default=True,
+    help="A test may take every step but submitting.",
 )
 @click.option(
     "--expected-duration",
@@ -93,7 +94,7 @@ def _http_date(text: str) -> datetime:
 @click.option(
     "--margin",
     type=click.IntRange(0, _MOST_MARGIN_SECONDS),
-    default=_MARGIN_SECONDS,
+    default=int(DEFAULT_MARGIN.total_seconds()),
     show_default=True,
     metavar="SECONDS",
     help="Keep this long away from closing.",
@@ -140,7 +141,6 @@ def preflight(
     Ask before a run, and again before every to-do.
     """
     from ..audit import DecisionLog
-    from ..enforcer import Enforcer
 
     _check_options(dry_run, at, code_at, code_by, portal_date)
     step = _step(**options)
@@ -193,8 +193,6 @@ def _step(
     record_file: str | None,
     **options: Any,
 ) -> Step:
-    from ..enforcer import Step
-
     if (answers_file is None) != (record_file is None):
         raise click.UsageError("--answers and --record go together: give both, or neither")
     return Step(
@@ -231,7 +229,6 @@ def _object_in(file: str) -> Mapping[str, Any]:
 @contextmanager
 def _enforcer(store: Store, policy: Policy, margin: timedelta) -> Iterator[Enforcer]:
     from ..audit import DecisionLog
-    from ..enforcer import Enforcer
 
     class TellingLog(DecisionLog):
         """A log that says why something could not be recorded; the answer only says that."""
