@@ -15,6 +15,7 @@ from automation_rules.store import Store
 from automation_rules.store.codes import CodeDesk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import pytest
@@ -23,6 +24,9 @@ WORKDAY = "2026-06-02T09:00:00+01:00"
 """A Tuesday morning, when everything is open."""
 
 OFFICER = "officer-7"
+
+
+_MADE: dict[Callable[[Program], None], dict[str, bytes]] = {}
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,14 @@ class Program:
         ran = self.run(*argv)
         assert ran.code == 0, ran.err
         return ran
+
+    def once(self, make: Callable[[Program], None]) -> None:
+        """Bring the folder to what ``make`` makes of it, which is worked out once and copied."""
+        if make not in _MADE:
+            make(self)
+            _MADE[make] = {file.name: file.read_bytes() for file in self.folder.iterdir()}
+        for name, content in _MADE[make].items():
+            (self.folder / name).write_bytes(content)
 
     def register(self) -> None:
         """Make the state with a landlord, a person and one account."""

@@ -23,10 +23,7 @@ JSON = ("-o", "json")
 STEPS = ("sign_in", "list_todos", "pay_rent", "view_updates", "sign_out")
 
 
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
-    """Return the command line on a state whose log has five entries of two accounts."""
-    program = Program(tmp_path, monkeypatch)
+def _with_entries(program: Program) -> None:
     program.register()
     program.add_account(2)
     program.enter_code()
@@ -34,6 +31,14 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
         program.stand_at(f"2026-06-02T{hour:02}:00:00+01:00")
         account = "acme-2" if step == "view_updates" else "acme-1"
         program.run("preflight", "--account", account, "--action", step)
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """Return the command line on a state whose log has five entries of two accounts."""
+    program = Program(tmp_path, monkeypatch)
+    program.once(_with_entries)
+    program.stand_at("2026-06-02T14:00:00+01:00")
     return program
 
 

@@ -30,7 +30,7 @@ PATIENCE = 60
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     """Return the command line on a state with one account and one person."""
     program = Program(tmp_path, monkeypatch)
-    program.register()
+    program.once(Program.register)
     return program
 
 

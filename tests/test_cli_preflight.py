@@ -31,12 +31,16 @@ SIGN_OUT = ("preflight", "--account", "acme-1", "--action", "sign_out")
 JSON = ("-o", "json")
 
 
+def _ready(program: Program) -> None:
+    program.register()
+    program.enter_code()
+
+
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     """Return the command line on a state whose account may submit to-dos."""
     program = Program(tmp_path, monkeypatch)
-    program.register()
-    program.enter_code()
+    program.once(_ready)
     return program
 
 

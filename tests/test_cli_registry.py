@@ -37,7 +37,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
 @pytest.fixture
 def registered(program: Program) -> Program:
     """Return the command line on a state with a landlord, a person and one account."""
-    program.register()
+    program.once(Program.register)
     return program
 
 
