@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,6 +17,7 @@ from automation_rules import (
     InvalidPolicyError,
     Obligation,
     Policy,
+    PortalHours,
     Request,
     landlord_portal,
     when,
@@ -326,6 +329,15 @@ def test_decisions_at_the_ends_of_the_calendars() -> None:
     assert PORTAL.decide(last_day).valid_until == instant("2100-12-31T18:00:00+00:00")
 
 
+def test_the_ends_of_the_calendars_are_instants_not_dates() -> None:
+    """The first and last instants known are known in zones that write another year, too."""
+    first, last = datetime(1981, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC) - TICK
+    for hours in (-12, -1, 1, 14):
+        zone = timezone(timedelta(hours=hours))
+        assert PortalHours().is_open(first.astimezone(zone)) is False
+        assert PortalHours().is_open(last.astimezone(zone)) is False
+
+
 @pytest.mark.parametrize(
     "zone",
     [UTC, ZoneInfo("Europe/London"), ZoneInfo("Asia/Kathmandu"), timezone(timedelta(hours=-11))],
@@ -376,3 +388,22 @@ def test_a_decision_keeps_people_out_of_its_repr() -> None:
     for private in ("tenant-made-up", "td-17", "housing-officer-7", "North West", "secret",
                     "automation1@", "Automation 1"):  # fmt: skip
         assert private not in shown
+
+
+def test_what_was_decided_cannot_be_changed() -> None:
+    """Requests, decisions, findings and what is in them are frozen, and take no further names."""
+    decision = PORTAL.decide(request_at("2026-05-25T09:00:00+01:00"))
+    (finding,) = decision.failures
+    assert finding.reading is not None
+    values: list[Any] = [
+        decision,
+        finding,
+        finding.reading,
+        decision.policy,
+        decision.obligations[0],
+    ]
+    values += [decision.request, decision.request.subject, decision.request.context]
+    for value in values:
+        for name in (next(iter(fields(value))).name, "made_up"):
+            with pytest.raises((AttributeError, TypeError)):
+                setattr(value, name, None)
