@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -461,9 +462,10 @@ def holds_of_every_run(argv: list[str]) -> None:
     assert is_plain(ran.err)
     if ran.code == 2:
         assert "error: " in ran.err or "Usage: " in ran.err
-    if ran.out.startswith("{"):
+    asked = any(one in {"-o", "--output"} and two == "json" for one, two in pairwise(argv))
+    if ran.out and asked and "--" not in argv:
         json.loads(ran.out)
-    elif "ics" not in argv:
+    if "ics" not in argv and not ran.out.startswith("{"):
         assert is_plain(ran.out)
 
 
