@@ -27,6 +27,7 @@ docs: .venv/ready ## write the reference again from the code
 	$(BIN)/python scripts/reference.py
 
 mutation: .venv/ready ## break the core in 300 ways and see which the tests miss
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[mutation]"
 	$(BIN)/python scripts/mutation.py
 
 clean: ## remove what the other targets made
