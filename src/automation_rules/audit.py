@@ -31,7 +31,7 @@ from .merkle import (
     verify_consistency,
 )
 from .remembered_heads import RememberedHeads
-from .store.engine import plain_errors
+from .store.engine import database_errors, plain_errors
 from .vault import Direct, Envelope
 from .verification import (
     AT_ONCE,
@@ -67,6 +67,7 @@ __all__ = [
     "Receipt",
     "RememberedHeads",
     "draft_decision",
+    "mask",
 ]
 
 _events: Final = structlog.get_logger("automation_rules.audit")
@@ -207,11 +208,7 @@ class DecisionLog:
             NotRecordedError: it could not be masked or made durable; nothing of it was written,
                 and the answer must be a denial.
         """
-        try:
-            draft = draft_decision(decision, readings=readings, request_id=request_id)
-        except Exception as error:
-            raise _not_recorded(error) from error
-        [receipt] = self.record_many([draft])
+        [receipt] = self.record_many([mask(decision, readings=readings, request_id=request_id)])
         return receipt
 
     def record_many(self, drafts: Sequence[Draft]) -> list[Receipt]:
@@ -289,7 +286,7 @@ class DecisionLog:
         """Append what ``finish`` gives; unless it ``went_back``, to the log that was here."""
         heads, log_id = self._heads, self._store.log_id
         try:
-            with self._turn:
+            with plain_errors(), self._turn:
                 writer = self._writer or self._take()
                 try:
                     if writer.begins:
@@ -301,8 +298,9 @@ class DecisionLog:
                     receipts = _insert(writer.direct, frontier, finish(writer.direct))
                     writer.connection.commit()
                 except BaseException:
-                    # The pool undoes what was begun, and replaces a connection that is broken.
-                    self._let_go()
+                    # With its connection ends what was begun, also where the server has gone.
+                    self._writer = None
+                    writer.connection.invalidate()
                     raise
             if heads is not None and not went_back:
                 heads.remember(log_id, Head(receipts[-1].size, receipts[-1].root))
@@ -481,7 +479,26 @@ class DecisionLog:
     @contextmanager
     def _reading(self) -> Iterator[Direct]:
         with self._store.reading() as connection:
-            yield Direct(connection.connection.cursor(), connection.dialect)
+            try:
+                yield Direct(connection.connection.cursor(), connection.dialect)
+            except database_errors():
+                # Only what passes through SQLAlchemy tells it that a connection is broken.
+                connection.invalidate()
+                raise
+
+
+def mask(
+    decision: Decision, *, readings: Mapping[str, str], request_id: str | None = None
+) -> Draft:
+    """Return the entry of a decision, to be recorded by `DecisionLog.record_many`.
+
+    Raises:
+        NotRecordedError: it could not be masked, and the answer must be a denial.
+    """
+    try:
+        return draft_decision(decision, readings=readings, request_id=request_id)
+    except Exception as error:
+        raise _not_recorded(error) from error
 
 
 def _insert(direct: Direct, frontier: Frontier, finished: Sequence[Finished]) -> list[Receipt]:
@@ -511,16 +528,10 @@ def _insert(direct: Direct, frontier: Frontier, finished: Sequence[Finished]) ->
 
 
 def _not_recorded(error: Exception) -> NotRecordedError:
-    """Return the error to raise instead, saying what to do and nothing of what was recorded."""
+    """Return the error to raise instead, which says nothing of what was to be recorded."""
     if isinstance(error, NotRecordedError):
         return error
-    try:
-        with plain_errors():
-            raise error  # noqa: TRY301 - so that the store says in its own words what to do
-    except AutomationRulesError as plain:
-        said = str(plain)
-    except Exception as other:
-        said = type(other).__name__
+    said = str(error) if isinstance(error, AutomationRulesError) else type(error).__name__
     return NotRecordedError(f"the entry could not be recorded: {said}")
 
 

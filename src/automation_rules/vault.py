@@ -17,6 +17,7 @@ import hmac
 import json
 import os
 import secrets
+import sqlite3
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -305,6 +306,23 @@ class Direct:
             self._cursor.execute(self._texts[statement], rows[0])
         else:
             self._cursor.executemany(self._texts[statement], rows)
+
+    def go_on(self, error: Exception) -> None:
+        """Make the transaction usable again after a row that could not be read.
+
+        Raises ``error`` when it says nothing of the row: when the server has gone, for example.
+        """
+        if isinstance(error, sqlite3.Error):
+            return
+        state = getattr(error, "sqlstate", None) or ""
+        if not state.startswith(_DAMAGED):
+            raise error
+        # What follows is read as of now. Entries are only ever added, so that it fits.
+        self._cursor.connection.rollback()
+
+
+_DAMAGED: Final = ("XX", "58")
+"""The classes of PostgreSQL's errors that mean the stored data: internal and system errors."""
 
 
 class _Texts(dict["Select[Any] | Insert | Update", str]):

@@ -134,6 +134,7 @@ class _Scan:
                 sealed = self._sealed(rows)
             except Exception as error:
                 # Something among these rows cannot be read: go on by single rows, to name it.
+                self._direct.go_on(error)
                 if following is _NEXT_ROW:
                     raise VerificationError(f"entry {size} cannot be read", index=size) from error
                 following = _NEXT_ROW

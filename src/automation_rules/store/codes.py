@@ -33,9 +33,10 @@ from ..errors import (
     StoreError,
 )
 from ..texts import ui
+from .engine import take_turns
 from .fields import check_ids
 from .registry import Registry
-from .tables import code_challenges, code_entries, code_waits
+from .tables import accounts, code_challenges, code_entries, code_waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -108,6 +109,12 @@ class CodeDesk:
         pending = PendingCode(str(uuid.uuid4()), account_id, now + HAND_OVER_WITHIN, private_key)
         landlord_id = self._registry.account(account_id).landlord_id
         with self._store.transaction() as connection:
+            # Of two bots that ask at once, the later one's wait is the one that stays.
+            connection.execute(
+                select(accounts.c.id)
+                .where(accounts.c.id == account_id)
+                .with_for_update(key_share=True)
+            )
             connection.execute(delete(code_waits).where(code_waits.c.account_id == account_id))
             connection.execute(
                 insert(code_waits).values(
@@ -399,6 +406,10 @@ class PortalCodes:
         check_ids(account_id=account_id)
         with self._store.transaction() as connection:
             previous = self._challenge(connection, account_id)
+            if previous is None:
+                # There is no row yet to wait for, and another process may be making it.
+                take_turns(connection)
+                previous = self._challenge(connection, account_id)
             challenge, code = issue(previous, self._clock.now(), self._limits)
             text = ui("code.sms", code=code, lifetime=self._limits.lifetime).to(lang)
             if previous is None:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import sys
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from sqlalchemy import (
     QueuePool,
     create_engine,
     event,
+    func,
     insert,
     inspect,
     make_url,
@@ -42,9 +44,11 @@ __all__ = [
     "SCHEMA_VERSION",
     "STATE_VARIABLE",
     "Store",
+    "database_errors",
     "make_durable",
     "plain_errors",
     "state_url",
+    "take_turns",
 ]
 
 SCHEMA_VERSION: Final = 1
@@ -57,22 +61,60 @@ STATE_VARIABLE: Final = "AUTOMATION_RULES_STATE"
 """The environment variable that names the state when nothing else does."""
 
 BUSY_SECONDS: Final = 30
-"""How long a SQLite connection waits for another's write to end."""
+"""How long a connection waits for another's write to end."""
+
+IDLE_SECONDS: Final = 20
+"""How long a PostgreSQL transaction may stand idle: less than the others wait for its locks, so
+that a client that has stopped in the middle does not stop them all."""
 
 _WRITES: Final = "automation_rules_writes"
 
+_LOCKED: Final = (
+    f"another process kept the state locked for {BUSY_SECONDS} seconds: let it finish, then try "
+    "again"
+)
+_DISK_FULL: Final = "the disk is full: make room, then try again"
+_DISK_FAILS: Final = "the disk could not be read or written: check the disk and its room"
+
 _SQLITE_PROBLEMS: Final = {
-    sqlite3.SQLITE_BUSY: f"another process kept the state locked for {BUSY_SECONDS} seconds: "
-    "let it finish, then try again",
+    sqlite3.SQLITE_BUSY: _LOCKED,
     sqlite3.SQLITE_READONLY: "the state cannot be written: give this user the right to write "
     "the file and its directory",
-    sqlite3.SQLITE_FULL: "the disk is full: make room, then try again",
-    sqlite3.SQLITE_IOERR: "the disk could not be read or written: check the disk and its room",
+    sqlite3.SQLITE_FULL: _DISK_FULL,
+    sqlite3.SQLITE_IOERR: _DISK_FAILS,
     sqlite3.SQLITE_CANTOPEN: "the state cannot be opened: check that the file and its directory "
     "exist and that this user may read and write both",
     sqlite3.SQLITE_NOTADB: "the file is not a SQLite database: check its name, or restore it "
     "from a backup",
     sqlite3.SQLITE_CORRUPT: "the file is damaged: restore it from a backup",
+}
+
+_UNREACHABLE: Final = (
+    "the database server cannot be reached, or broke off: check that it runs, the address, the "
+    "database and the user that the state's URL names, and that the server lets this user in"
+)
+_NOT_NOW: Final = "the database server is starting or stopping: try again when it runs"
+
+# By SQLSTATE, or by its first two characters, the class of errors that it belongs to.
+_POSTGRESQL_PROBLEMS: Final = {
+    "08": _UNREACHABLE,
+    "25006": "the database is read-only: let the state's URL name the primary server, with a user "
+    "who may write",
+    "25P03": f"the database server ended a transaction that stood idle for {IDLE_SECONDS} "
+    "seconds: try again",
+    "28": _UNREACHABLE,
+    "3D000": _UNREACHABLE,
+    "40": "another process was in the way: try again",
+    "42501": "the database user lacks a right: let the user who made the state own its tables, "
+    "or grant SELECT, INSERT, UPDATE and DELETE on them",
+    "53100": _DISK_FULL,
+    "53300": "the database server has no connection left: allow more, or run fewer processes",
+    "55P03": _LOCKED,
+    "57014": "the database server cancelled the work: try again",
+    "57P": _NOT_NOW,
+    "58030": _DISK_FAILS,
+    "XX001": "the database is damaged: restore it from a backup",
+    "XX002": "the database is damaged: restore it from a backup",
 }
 
 
@@ -148,7 +190,8 @@ class Store:
         """Give a connection whose transaction writes: all of it or, on any exception, none.
 
         In SQLite it holds the write lock from its first statement, so that what it reads stays
-        true until it commits. It is durable when the ``with`` ends.
+        true until it commits; in PostgreSQL that holds of the rows that it locks. It is durable
+        when the ``with`` ends.
 
         Raises:
             StoreError: the state cannot be written; says what to do.
@@ -172,12 +215,21 @@ class Store:
             found = _found_schema(connection)
         if found is None or found.version != SCHEMA_VERSION:
             with self.transaction() as connection:
+                _lock_schema(connection)
                 # Looked for again under the lock: another process may have been quicker.
                 found = _found_schema(connection)
                 if found is None:
                     found = _create_schema(connection, self._clock, create=create)
                 _upgrade(connection, found.version)
         return found.log_id
+
+
+def take_turns(connection: Connection) -> None:
+    """Let one writing transaction at a time register things under new ids, until it commits.
+
+    Whether an id is taken then stays true. SQLite's writers take turns anyway.
+    """
+    connection.execute(select(meta.c.id).with_for_update())
 
 
 class _Found(NamedTuple):
@@ -200,6 +252,16 @@ def _found_schema(connection: Connection) -> _Found | None:
             "the state does not say which schema version it has: restore it from a backup"
         )
     return _Found(row.schema_version, row.log_id)
+
+
+def _lock_schema(connection: Connection) -> None:
+    """Let one process at a time make or upgrade a schema; SQLite's write lock does so anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+
+
+_SCHEMA_LOCK: Final = 0x6175746F72756C65
+"""A number that no other program is likely to lock, in the state's own database."""
 
 
 def _create_schema(connection: Connection, clock: Clock, *, create: bool) -> _Found:
@@ -238,14 +300,17 @@ def _upgrade(connection: Connection, version: int) -> None:
 
 
 def _parse(url: str) -> URL:
-    remedy = "write sqlite:///<path> or postgresql://<user>@<host>/<database>"
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise StoreError(f"the state's URL cannot be read: {remedy}") from error
+    except (ArgumentError, ValueError):
+        # The cause would repeat the URL, which may hold a password.
+        raise StoreError(f"the state's URL cannot be read: {_URL_REMEDY}") from None
     if parsed.drivername not in ("sqlite", "postgresql"):
-        raise StoreError(f"the state's URL is of another kind: {remedy}")
+        raise StoreError(f"the state's URL is of another kind: {_URL_REMEDY}")
     return parsed
+
+
+_URL_REMEDY: Final = "write sqlite:///<path> or postgresql://<user>@<host>/<database>"
 
 
 def _sqlite_path(url: URL, *, create: bool) -> Path:
@@ -299,6 +364,7 @@ def _sqlite_engines(path: Path) -> tuple[Engine, Engine]:
 
 
 def make_durable(connection: sqlite3.Connection) -> None:
+    """See that a commit to SQLite lasts, and that what is deleted is overwritten."""
     [journal] = connection.execute("PRAGMA journal_mode=WAL").fetchone()
     if journal != "wal":
         raise StoreError(
@@ -313,17 +379,69 @@ def make_durable(connection: sqlite3.Connection) -> None:
 
 
 def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
+    query = {**_POSTGRESQL_OPTIONS, **url.query}
     try:
-        engine = create_engine(url.set(drivername="postgresql+psycopg"), hide_parameters=True)
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg", query=query),
+            hide_parameters=True,
+            # A writing transaction must see what its locks waited for.
+            isolation_level="READ COMMITTED",
+            # A server that was started again is noticed before a transaction begins.
+            pool_pre_ping=True,
+        )
     except ImportError as error:
         raise StoreError(
-            "a PostgreSQL state needs psycopg: install it, `pip install psycopg[binary]`"
+            "a PostgreSQL state needs psycopg: install it, "
+            "`pip install automation-rules[postgresql]`"
         ) from error
-    # A reading transaction sees one snapshot; a writing one must see what its locks waited for.
-    return (
-        engine.execution_options(isolation_level="REPEATABLE READ"),
-        engine.execution_options(isolation_level="READ COMMITTED"),
-    )
+    event.listen(engine, "connect", _set_up_postgresql)
+    reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return reader, engine
+
+
+_POSTGRESQL_OPTIONS: Final = {
+    "application_name": "automation-rules",
+    "client_encoding": "utf8",
+    # In seconds and milliseconds: a server that vanished from the network is given up.
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+"""Options of each connection, unless the state's URL gives others."""
+
+
+def _set_up_postgresql(connection: Any, _record: object) -> None:
+    try:
+        _make_postgresql_durable(connection)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _make_postgresql_durable(connection: Any) -> None:
+    """See that a commit lasts, and that nobody waits or keeps others waiting for ever."""
+    # Settings that are made inside a transaction would be undone with it.
+    connection.autocommit = True
+    fsync, encoding, *_ = connection.execute(
+        "SELECT current_setting('fsync'), current_setting('server_encoding'),"
+        " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+        " WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
+        " set_config('lock_timeout', %s, false),"
+        " set_config('idle_in_transaction_session_timeout', %s, false)",
+        (f"{BUSY_SECONDS * 1000:.0f}", f"{IDLE_SECONDS * 1000:.0f}"),
+    ).fetchone()
+    connection.autocommit = False
+    if fsync != "on":
+        raise StoreError(
+            "the database server does not wait for its disk: set fsync to on in its configuration"
+        )
+    if encoding != "UTF8":
+        raise StoreError(
+            f"the database keeps text in {encoding}, which cannot hold every name: make one with "
+            "the encoding UTF8"
+        )
 
 
 @contextmanager
@@ -331,11 +449,46 @@ def plain_errors() -> Iterator[None]:
     """Turn what the database or its driver raises into a `StoreError` that says what to do."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error) as error:
+    except database_errors() as error:
         cause = getattr(error, "orig", None) or error
         if isinstance(cause, AutomationRulesError):
             raise cause from None
+        if hasattr(cause, "sqlstate"):
+            raise _postgresql_error(cause) from _named(cause)
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
         raise StoreError(
             _SQLITE_PROBLEMS.get(code, f"the state cannot be used: {type(cause).__name__}")
         ) from error
+
+
+def database_errors() -> tuple[type[Exception], ...]:
+    """Return what SQLAlchemy and the drivers raise."""
+    # psycopg is there, and loaded, only where a state needs it.
+    psycopg = sys.modules.get("psycopg")
+    drivers = (sqlite3.Error,) if psycopg is None else (sqlite3.Error, psycopg.Error)
+    return (SQLAlchemyError, *drivers)
+
+
+def _postgresql_error(cause: Any) -> StoreError:
+    """Return the error for one of the server's or its driver's, by its SQLSTATE."""
+    state = cause.sqlstate or ""
+    for prefix in (state, state[:3], state[:2]):
+        if prefix in _POSTGRESQL_PROBLEMS:
+            return StoreError(_POSTGRESQL_PROBLEMS[prefix])
+    kind = type(cause).__name__
+    if not state and kind in ("OperationalError", "ConnectionTimeout"):
+        return StoreError(_UNREACHABLE)
+    if not state and kind == "ProgrammingError":
+        return StoreError(f"the state's URL has an option that is not known: {_URL_REMEDY}")
+    return StoreError(f"the state cannot be used: {kind}")
+
+
+def _named(cause: Any) -> SQLAlchemyError:
+    """Return a cause that names a server's error without its own words.
+
+    They may repeat values, which may be personal, and addresses.
+    """
+    state = cause.sqlstate
+    if state is None and type(cause).__name__ == "ProgrammingError":
+        return ArgumentError("the driver does not take the URL")
+    return SQLAlchemyError(f"{type(cause).__name__}, SQLSTATE {state}")

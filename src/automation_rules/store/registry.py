@@ -30,6 +30,7 @@ from ..errors import (
     RegistryError,
 )
 from . import tables
+from .engine import take_turns
 from .fields import TODO_KINDS, Fields, check_ids
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ class Registry:
             values = asdict(landlord)
             check.landlord(_without(values, "id", "paused"))
         with self._store.transaction() as connection:
+            take_turns(connection)
             if _exists(connection, tables.landlords, landlord.id):
                 raise AlreadyRegisteredError(f"the landlord id {landlord.id!r} is taken")
             connection.execute(
@@ -297,6 +299,7 @@ class Registry:
         key = {"landlord_id": person.landlord_id, "id": person.id}
         values = {"name": person.name, "role": person.role, "added_at": self._clock.now()}
         with self._store.transaction() as connection:
+            take_turns(connection)
             _landlord_row(connection, person.landlord_id, lock=True)
             if _exists(connection, tables.accounts, person.id):
                 raise InvalidInputError(
@@ -421,6 +424,7 @@ class Registry:
             if account.status is not AccountStatus.ACTIVE:
                 check.wrong("/status", "must be active: register the account, then change it")
         with self._store.transaction() as connection:
+            take_turns(connection)
             landlord = _record(Landlord, _landlord_row(connection, account.landlord_id, lock=True))
             with Fields() as check:
                 names = (landlord.name, *landlord.also_known_as)
@@ -584,6 +588,7 @@ class Registry:
                 check.wrong("/end", "must be later than start")
             check.text("/reason", closure.reason, least=0)
         with self._store.transaction() as connection:
+            take_turns(connection)
             if _exists(connection, tables.closures, closure.id):
                 raise AlreadyRegisteredError(f"the closure id {closure.id!r} is taken")
             connection.execute(
@@ -621,6 +626,7 @@ class Registry:
             check.flag("/affects_automation", notice.affects_automation)
             check.optional_text("/title", notice.title)
         with self._store.transaction() as connection:
+            take_turns(connection)
             if _exists(connection, tables.notices, notice.id):
                 raise AlreadyRegisteredError(f"the notice id {notice.id!r} is taken")
             connection.execute(insert(tables.notices).values(asdict(notice)))
@@ -728,8 +734,11 @@ def _exists(connection: Connection, table: Table, key: str) -> bool:
 
 def _landlord_row(connection: Connection, landlord_id: str, *, lock: bool = False) -> Row[Any]:
     query = select(tables.landlords).filter_by(id=landlord_id)
-    # What is decided about a landlord waits for its row; SQLite holds its one write lock anyway.
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if lock:
+        # What is decided about a landlord waits for its row; SQLite holds its one write lock
+        # anyway. Not so the rows that refer to it: its key stays.
+        query = query.with_for_update(key_share=True)
+    row = connection.execute(query).one_or_none()
     if row is None:
         raise NotRegisteredError(f"there is no landlord {landlord_id!r}: register it first")
     return row

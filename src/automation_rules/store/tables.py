@@ -62,8 +62,15 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 # In SQLite only a column declared INTEGER can be the row's own key; it holds 64 bits anyway.
 _Big: Final = BigInteger().with_variant(Integer(), "sqlite")
-_Id: Final = String(200)
-_Name: Final = String(1000)
+
+
+def _text(length: int) -> String:
+    """Return text that sorts by code point in both databases, whatever a server's locale."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+_Id: Final = _text(200)
+_Name: Final = _text(1000)
 
 
 _FOREIGN: Final = (
@@ -317,8 +324,8 @@ envelopes: Final = Table(
     "envelopes",
     metadata,
     Column("idx", ForeignKey("log_entries.idx"), primary_key=True, autoincrement=False),
-    Column("slot", String(32), primary_key=True),
-    Column("token", String(64), nullable=False, index=True),
+    Column("slot", _text(32), primary_key=True),
+    Column("token", _text(64), nullable=False, index=True),
     Column("ciphertext", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -326,7 +333,7 @@ envelopes: Final = Table(
 subjects: Final = Table(
     "subjects",
     metadata,
-    Column("token", String(64), primary_key=True),
+    Column("token", _text(64), primary_key=True),
     Column("kind", String(32), nullable=False),
     Column("lookup", LargeBinary, nullable=False),
     Column("wrapped_key", LargeBinary, nullable=False),
