@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 6, 2, 8, tzinfo=UTC)
+NOW_VERSION = engine.SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -419,7 +420,7 @@ def test_a_newer_schema_is_refused_with_both_versions(path: Path) -> None:
     opened(path, create=True).close()
     make_version(path, 99)
     before = path.read_bytes()
-    with pytest.raises(SchemaError, match=r"version 99, .* knows 1: install a newer"):
+    with pytest.raises(SchemaError, match=rf"version 99, .* knows {NOW_VERSION}: install a newer"):
         opened(path)
     assert path.read_bytes() == before
 
@@ -428,21 +429,26 @@ def test_an_older_schema_without_a_way_is_refused(path: Path) -> None:
     """What cannot be upgraded says both versions."""
     opened(path, create=True).close()
     make_version(path, -3)
-    with pytest.raises(SchemaError, match=r"version -3, .* knows 1 and no way between them"):
+    with pytest.raises(
+        SchemaError, match=rf"version -3, .* knows {NOW_VERSION} and no way between them"
+    ):
         opened(path)
 
 
-def earlier_state(path: Path) -> None:
-    """Make a state of an invented version 0, whose notices had no title, with one notice."""
+def earlier_state(path: Path, patch: pytest.MonkeyPatch) -> None:
+    """Make a state whose notices have no title, with one notice; the next version gives them one.
+
+    That version is invented.
+    """
     opened(path, create=True).close()
     with raw(path) as connection:
         connection.execute("ALTER TABLE notices DROP COLUMN title")
         connection.execute("INSERT INTO notices VALUES ('n', '2026-06-02', 1)")
-    make_version(path, 0)
+    patch.setattr(engine, "SCHEMA_VERSION", NOW_VERSION + 1)
 
 
 def add_titles(connection: Connection) -> None:
-    """Upgrade from the invented version 0."""
+    """Upgrade to the invented version."""
     connection.execute(text("ALTER TABLE notices ADD COLUMN title VARCHAR(1000)"))
 
 
@@ -450,13 +456,36 @@ def test_an_older_schema_is_upgraded_with_what_it_holds(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Opening runs the steps in between, keeps the rows, and does so once."""
-    earlier_state(path)
-    monkeypatch.setitem(engine.MIGRATIONS, 0, add_titles)
+    earlier_state(path, monkeypatch)
+    monkeypatch.setitem(engine.MIGRATIONS, NOW_VERSION, add_titles)
     for _ in range(2):
         with opened(path) as store, store.reading() as connection:
-            assert connection.execute(select(meta.c.schema_version)).scalar() == 1
+            assert connection.execute(select(meta.c.schema_version)).scalar() == NOW_VERSION + 1
             [row] = connection.execute(select(notices)).all()
             assert tuple(row) == ("n", date(2026, 6, 2), True, None)
+
+
+def test_a_state_of_version_1_gets_the_tables_for_evidence(path: Path) -> None:
+    """A state from before checkpoints were signed is opened, and has what it had, and the rest."""
+    opened(path, create=True).close()
+    with raw(path) as connection:
+        connection.execute("INSERT INTO notices VALUES ('n', '2026-06-02', 1, NULL)")
+        for name in ("cosignatures", "witnesses", "checkpoints", "signing_keys"):
+            connection.execute(f"DROP TABLE {name}")
+    make_version(path, 1)
+    with opened(path) as store, store.reading() as connection:
+        assert notice_ids(store) == ["n"]
+        assert connection.execute(select(meta.c.schema_version)).scalar() == NOW_VERSION
+        upgraded = {
+            name: [(c["name"], str(c["type"]), c["nullable"]) for c in columns]
+            for (_, name), columns in inspect(connection).get_multi_columns().items()
+        }
+    fresh = path.with_name("fresh")
+    with opened(fresh, create=True) as store, store.reading() as connection:
+        assert upgraded == {
+            name: [(c["name"], str(c["type"]), c["nullable"]) for c in columns]
+            for (_, name), columns in inspect(connection).get_multi_columns().items()
+        }
 
 
 def test_several_steps_run_in_order(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -468,10 +497,10 @@ def test_several_steps_run_in_order(path: Path, monkeypatch: pytest.MonkeyPatch)
     def step(version: int) -> Callable[[Connection], None]:
         return lambda _: ran.append(version)
 
-    for version in (-2, -1, 0):
+    for version in range(-2, NOW_VERSION):
         monkeypatch.setitem(engine.MIGRATIONS, version, step(version))
     opened(path).close()
-    assert ran == [-2, -1, 0]
+    assert ran == list(range(-2, NOW_VERSION))
 
 
 def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -482,13 +511,13 @@ def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.M
         connection.execute(text("DELETE FROM notices"))
         connection.execute(text("SELECT * FROM nothing_like_it"))
 
-    earlier_state(path)
-    monkeypatch.setitem(engine.MIGRATIONS, 0, fail)
+    earlier_state(path, monkeypatch)
+    monkeypatch.setitem(engine.MIGRATIONS, NOW_VERSION, fail)
     with pytest.raises(StoreError):
         opened(path)
     with raw(path) as connection:
         assert connection.execute("SELECT * FROM notices").fetchall() == [("n", "2026-06-02", 1)]
-    monkeypatch.setitem(engine.MIGRATIONS, 0, add_titles)
+    monkeypatch.setitem(engine.MIGRATIONS, NOW_VERSION, add_titles)
     with opened(path) as store:
         assert notice_ids(store) == ["n"]
 

@@ -29,7 +29,15 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from ..errors import AutomationRulesError, SchemaError, StoreError
-from .tables import log_head, meta, metadata
+from .tables import (
+    checkpoints,
+    cosignatures,
+    log_head,
+    meta,
+    metadata,
+    signing_keys,
+    witnesses,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,10 +59,17 @@ __all__ = [
     "take_turns",
 ]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """The version of the tables that this library reads and writes."""
 
-MIGRATIONS: Final[dict[int, Callable[[Connection], None]]] = {}
+
+def _add_evidence(connection: Connection) -> None:
+    """From version 1: the tables for signing keys, checkpoints and witnesses."""
+    added = [signing_keys, checkpoints, witnesses, cosignatures]
+    metadata.create_all(connection, tables=added, checkfirst=False)
+
+
+MIGRATIONS: Final[dict[int, Callable[[Connection], None]]] = {1: _add_evidence}
 """From a schema version, what makes it the next one; runs inside the upgrade's transaction."""
 
 STATE_VARIABLE: Final = "AUTOMATION_RULES_STATE"

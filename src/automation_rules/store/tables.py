@@ -40,10 +40,12 @@ __all__ = [
     "Texts",
     "accounts",
     "acknowledgements",
+    "checkpoints",
     "closures",
     "code_challenges",
     "code_entries",
     "code_waits",
+    "cosignatures",
     "envelopes",
     "landlords",
     "log_entries",
@@ -52,9 +54,11 @@ __all__ = [
     "metadata",
     "notices",
     "people",
+    "signing_keys",
     "status_changes",
     "subjects",
     "tested_forms",
+    "witnesses",
 ]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -339,4 +343,44 @@ subjects: Final = Table(
     Column("wrapped_key", LargeBinary, nullable=False),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("kind", "lookup", name="subjects_lookup"),
+)
+
+# --- evidence for outsiders, since schema version 2 -----------------------------------------
+
+# The public halves of the keys that the log was ever signed with; their name is its origin.
+signing_keys: Final = Table(
+    "signing_keys",
+    metadata,
+    Column("id", _Big, primary_key=True),
+    Column("verifier_key", Text, nullable=False, unique=True),
+    Column("added_at", Instant, nullable=False),
+    Column("retired_at", Instant),
+)
+
+checkpoints: Final = Table(
+    "checkpoints",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("size", _Big, primary_key=True, autoincrement=False),
+    Column("note", LargeBinary, nullable=False),
+    Column("signed_at", Instant, nullable=False),
+)
+
+witnesses: Final = Table(
+    "witnesses",
+    metadata,
+    Column("url", Text, primary_key=True),
+    Column("verifier_key", Text, nullable=False),
+    Column("refused_size", _Big),
+    Column("refused_at", Instant),
+)
+
+cosignatures: Final = Table(
+    "cosignatures",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("size", _Big, primary_key=True, autoincrement=False),
+    Column("verifier_key", Text, primary_key=True),
+    Column("line", Text, nullable=False),
+    ForeignKeyConstraint(["origin", "size"], ["checkpoints.origin", "checkpoints.size"]),
 )
