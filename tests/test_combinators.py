@@ -330,6 +330,12 @@ def test_a_condition_as_data_needs_every_part(applies: AppliesTo, *, expected: b
     assert applies(REQUEST) is expected
 
 
+def test_a_condition_as_data_cannot_be_changed() -> None:
+    """A condition that a digest covers stays what it was."""
+    with pytest.raises(AttributeError):
+        AppliesTo().modes = ()  # type: ignore[misc]
+
+
 def test_a_combination_that_does_not_apply_can_be_told() -> None:
     """A narrowed combination has words for the requests that it leaves alone."""
     finding = evaluate(when(AppliesTo(subject_types=("person",)), AllOf(P)), REQUEST)
