@@ -6,13 +6,15 @@ through, with its findings on record.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from .actions import TODO_ACTIONS, Action, Role, TodoKind
+from .clock import SystemClock
 from .decision import Finding, Outcome
-from .errors import ClockError, NotRecordedError
+from .errors import ClockError, LogError
 from .request import (
     NOT_DECLARED,
     Channel,
@@ -29,16 +31,24 @@ from .request import (
 from .windows import Closure, Nation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from .audit import DecisionLog, Receipt
     from .clock import Clock
     from .decision import Decision
     from .policy import Policy
-    from .store import AccountFacts, Registry
+    from .store import AccountFacts, Registry, Store
 
-__all__ = ["DEFAULT_MARGIN", "Enforcer", "Step", "Verdict", "request_from_registry"]
+__all__ = [
+    "DEFAULT_MARGIN",
+    "Enforcer",
+    "Step",
+    "Verdict",
+    "open_enforcer",
+    "open_log",
+    "request_from_registry",
+]
 
 DEFAULT_MARGIN: Final = timedelta(seconds=60)
 """How long before closing automation is held back, for clocks that differ from the portal's."""
@@ -65,10 +75,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A decision and, when it was recorded, the log's receipt for it."""
+    """A decision with the log's receipt for it, or with why it could not be recorded."""
 
     decision: Decision
-    receipt: Receipt | None
+    receipt: Receipt | None = None
+    trouble: LogError | None = None
 
 
 class Enforcer:
@@ -106,21 +117,23 @@ class Enforcer:
 
         ``portal_time`` is what the portal's clock said just now, when that was measured.
 
+        A log that went back, as after restoring a backup, records nothing until a person has
+        acknowledged it.
+
         Raises:
             NotRegisteredError: there is no such account.
             ClockError: our clock differs from the portal's by more than the margin.
-            VerificationError: the log went back, as after restoring a backup.
             StoreError: the registry cannot be read.
         """
         now = self._clock.now()
         if portal_time is not None:
             self._compare_clocks(now, portal_time)
-        self._log.check_rollback()
         decision = self.decide(account_id, step, at=now)
         try:
+            self._log.check_rollback()
             receipt = self._log.record(decision, readings=self._policy.readings)
-        except NotRecordedError:
-            return Verdict(_not_recorded(decision), None)
+        except LogError as error:
+            return Verdict(_not_recorded(decision), trouble=error)
         return Verdict(decision, receipt)
 
     def decide(
@@ -146,6 +159,46 @@ class Enforcer:
                 f"this machine's clock and the portal's differ by {offset.total_seconds():.0f} s, "
                 f"more than the margin of {self._margin.total_seconds():.0f} s: set the clock right"
             )
+
+
+@contextmanager
+def open_enforcer(
+    state: str | None = None,
+    policy: Policy | None = None,
+    *,
+    clock: Clock | None = None,
+    margin: timedelta = DEFAULT_MARGIN,
+) -> Iterator[Enforcer]:
+    """Open the state at the URL ``state``, its log and its key, and enforce ``policy``.
+
+    Without a URL the state is where ``AUTOMATION_RULES_STATE`` says, else in the user's data
+    directory; without a policy the published terms are enforced.
+
+    Raises:
+        StoreError: there is no such state, or it, its key or the remembered heads cannot be used.
+    """
+    from .landlord_portal import landlord_portal
+    from .store import Registry, Store, state_url
+
+    clock = clock or SystemClock()
+    with Store.open(state_url(state), clock=clock) as store, open_log(store) as log:
+        registry = Registry(store, clock)
+        yield Enforcer(registry, policy or landlord_portal(), clock, log, margin=margin)
+
+
+@contextmanager
+def open_log(store: Store) -> Iterator[DecisionLog]:
+    """Open the decision log of a state, to record in it, with its key and the remembered heads.
+
+    Raises:
+        LogError: the wrapping key or the file of remembered heads cannot be used.
+    """
+    from .audit import DecisionLog, RememberedHeads
+    from .vault import Vault, WrappingKey, key_path
+
+    key = WrappingKey.load(None if store.path is None else key_path(store.path))
+    with RememberedHeads.open() as heads, DecisionLog(store, Vault(key), heads=heads) as log:
+        yield log
 
 
 def request_from_registry(

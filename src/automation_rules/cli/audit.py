@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ..clock import SystemClock, to_london
+from ..enforcer import open_log
 from ..errors import LogError, NotRegisteredError, VerificationError
 from ..inputs import parse_instant
 from ..texts import ui
 from .common import DENIED, OK, Output, output_options, say
 from .records import show_record, show_table, write_record
 from .render.labels import label_of_check
-from .state import INSTANT, open_log, open_store, parsed, registry_of, state_option
+from .state import INSTANT, open_store, parsed, registry_of, state_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -12,11 +12,10 @@ import click
 
 from ..actions import Action, TodoKind
 from ..clock import SystemClock
-from ..enforcer import DEFAULT_MARGIN, Enforcer, Step
+from ..enforcer import DEFAULT_MARGIN, Enforcer, Step, open_log
 from ..errors import (
     FieldError,
     InvalidInputError,
-    NotRecordedError,
     VerificationError,
 )
 from ..inputs import load_json
@@ -24,10 +23,10 @@ from ..request import Channel, Mode, SmsCode
 from ..texts import ui
 from .common import INTERNAL, OK, Output, exit_options, naming, output_options, policy_options, say
 from .render import Answer, exit_code, write_answers
-from .state import DURATION, INSTANT, TEXT, open_log, open_store, parsed, registry_of, state_option
+from .state import DURATION, INSTANT, TEXT, open_store, parsed, registry_of, state_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from ..decision import Decision
@@ -156,8 +155,10 @@ def preflight(
             notes = (*_leaving(decision, out), ui("dry_run").to(out.lang))
             answer = Answer("preflight", decision, notes=notes, extra={"dry_run": True})
         else:
-            with _enforcer(store, policy, away) as enforcer:
-                answer = _answer(_ask(enforcer, account_id, step, portal_date), out)
+            with open_log(store) as log:
+                enforcer = Enforcer(registry_of(store), policy, SystemClock(), log, margin=away)
+                verdict = enforcer.preflight(account_id, step, portal_time=portal_date)
+            answer = _answer(verdict, out)
     write_answers([answer], out, policy, single=True)
     if step.action is Action.SIGN_OUT:
         # Leaving is never held up, by a warning that it could not be recorded neither.
@@ -226,37 +227,13 @@ def _object_in(file: str) -> Mapping[str, Any]:
     return value
 
 
-@contextmanager
-def _enforcer(store: Store, policy: Policy, margin: timedelta) -> Iterator[Enforcer]:
-    from ..audit import DecisionLog
-
-    class TellingLog(DecisionLog):
-        """A log that says why something could not be recorded; the answer only says that."""
-
-        def record(self, *args: Any, **kwargs: Any) -> Any:
-            try:
-                return super().record(*args, **kwargs)
-            except NotRecordedError as error:
-                say(f"error: {error}")
-                raise
-
-    with open_log(store, kind=TellingLog) as log:
-        yield Enforcer(registry_of(store), policy, SystemClock(), log, margin=margin)
-
-
-def _ask(enforcer: Enforcer, account_id: str, step: Step, portal_date: datetime | None) -> Verdict:
-    try:
-        return enforcer.preflight(account_id, step, portal_time=portal_date)
-    except VerificationError as error:
-        # No rule denies: nothing can be recorded until the log is set right.
-        raise NotRecordedError(
-            f"{error}: `automation-rules audit acknowledge-rollback --by PERSON`"
-        ) from error
-
-
 def _answer(verdict: Verdict, out: Output) -> Answer:
     notes, receipt = _leaving(verdict.decision, out), verdict.receipt
     if receipt is None:
+        remedy = ""
+        if isinstance(verdict.trouble, VerificationError):
+            remedy = ": `automation-rules audit acknowledge-rollback --by PERSON`"
+        say(f"error: {verdict.trouble}{remedy}")
         return Answer("preflight", verdict.decision, notes=notes)
     log = {
         "index": receipt.index,

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
     from datetime import datetime
 
-    from ..audit import DecisionLog
     from ..store import Registry, Store
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "DURATION",
     "INSTANT",
     "TEXT",
-    "open_log",
     "open_registry",
     "open_store",
     "parsed",
@@ -103,24 +101,6 @@ def registry_of(store: Store) -> Registry:
     from ..store import Registry
 
     return Registry(store, SystemClock())
-
-
-@contextmanager
-def open_log(store: Store, *, kind: type[DecisionLog] | None = None) -> Iterator[DecisionLog]:
-    """Open the decision log of a state, to record in it; ``kind`` is the class to make.
-
-    Raises:
-        LogError: the wrapping key or the file of remembered heads cannot be used.
-    """
-    from ..audit import DecisionLog, RememberedHeads
-    from ..vault import Vault, WrappingKey, key_path
-
-    key = WrappingKey.load(None if store.path is None else key_path(store.path))
-    with (
-        RememberedHeads.open() as heads,
-        (kind or DecisionLog)(store, Vault(key), heads=heads) as log,
-    ):
-        yield log
 
 
 @contextmanager
