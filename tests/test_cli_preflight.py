@@ -479,5 +479,9 @@ def test_every_answer_is_of_the_schema_that_ships(
     ]
     program.ok("accounts", "update", "acme-1", "--role", "manage_users")
     answers.append(program.run(*SUBMIT, *JSON))
+    leaving = program.ok(*SIGN_OUT, *JSON)
+    assert leaving.json["decision"]
+    assert "fail" in {reason["outcome"] for reason in leaving.json["context"]["reasons"]}
+    answers.append(leaving)
     for ran in answers:
         jsonschema.validate(ran.json, schema)
