@@ -1090,6 +1090,25 @@ def test_a_leaf_whose_envelopes_cannot_be_known_is_found(state: State, leaf_byte
     assert refused.value.index == 0
 
 
+@pytest.mark.parametrize("forms", [False, True])
+def test_an_envelope_beside_an_entry_that_names_none_is_found(state: State, forms: bool) -> None:
+    """What an entry does not commit to cannot be put beside it."""
+    record(state)
+    with raw(state.path) as connection:
+        [(sealed,)] = connection.execute("SELECT leaf FROM log_entries").fetchall()
+    document = json.loads(sealed)
+    state.log.append(vault.canonical({**document, "envelopes": {}, "tokens": {}}))
+    assert state.log.verify(forms=forms).size == 2
+    damage(state, "UPDATE envelopes SET idx = 1 WHERE slot = 'tenant'")
+    damage(
+        state,
+        "INSERT INTO envelopes SELECT 0, slot, token, ciphertext FROM envelopes WHERE idx = 1",
+    )
+    with pytest.raises(VerificationError, match="not those that it names") as refused:
+        state.log.verify(forms=forms)
+    assert refused.value.index == 1
+
+
 @pytest.mark.parametrize("place", [0, 3, 7])
 def test_a_consistently_rewritten_entry_shows_against_a_remembered_head(
     state: State, place: int

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from datetime import date, time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automation_rules import Outcome
+from automation_rules import Outcome, Request
 from automation_rules.checks import WindowCheck
 from automation_rules.readings import READINGS
-from automation_rules.testing import instants, requests
-
-if TYPE_CHECKING:
-    from automation_rules import Request
+from automation_rules.testing import allowed_request_document, instants, requests
 
 NAMES = ("bank_holidays", "nation", "annual_scope", "test_runs")
 READ = st.fixed_dictionaries({name: st.sampled_from(READINGS[name]) for name in NAMES})
@@ -71,3 +68,23 @@ def test_other_readings_of_the_hours_answer_so_for_long(
 ) -> None:
     """The same, with many more examples."""
     check_readings(chosen, hours, request)
+
+
+def test_work_into_the_next_day_rests_on_the_readings_of_that_day() -> None:
+    """Work begun on a day that no reading contests, and ending on one, names the reading."""
+    # The last hour before Saint Andrew's Day, a bank holiday in Scotland only.
+    document = {
+        **allowed_request_document(),
+        "context": {"time": "2026-11-29T23:00:00Z", "expected_duration": "PT2H"},
+    }
+    round_the_clock = {"days": range(7), "opens": time(0), "closes": time(0)}
+    check = WindowCheck(nation="england-and-wales", hours=round_the_clock)
+    finding = check.evaluate(Request.from_document(document))
+    assert finding.outcome is Outcome.PASS
+    (use,) = finding.readings
+    assert use.name == "nation"
+    assert dict(use.otherwise) == {
+        "union": "insufficient_time_left",
+        "scotland": "insufficient_time_left",
+        "northern-ireland": "pass",
+    }
