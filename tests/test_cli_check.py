@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from automation_rules.cli import main
 from automation_rules.cli.common import Output
 from automation_rules.cli.render import Answer, progress
 from automation_rules.errors import InvalidRequestError
@@ -550,3 +551,21 @@ def test_any_values_in_any_places_are_decided_or_refused(changes: list[tuple[str
         if isinstance(place, dict):
             place[name] = value
     run_on(json.dumps(document).encode())
+
+
+def test_a_name_that_no_file_can_have_is_an_error_of_that_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A NUL in a file's name is told like any file that cannot be read: exit 2."""
+    assert main(["check", "re\0quest.json"]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_the_form_asked_for_holds_for_errors_of_options_before_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """``-o json`` after an option that is refused still gives the error as JSON."""
+    assert main(["preflight", "--margin", "long", "-o", "json"]) == 2
+    answer = json.loads(capsys.readouterr().out)
+    assert not answer["decision"]
+    assert "--margin" in answer["context"]["error"]["message"]

@@ -50,8 +50,9 @@ def _read(source: str) -> Evaluations:
         return read_evaluations(data)
     except InvalidRequestError as error:
         return Evaluations((error,), is_batch=False)
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror or type(error).__name__}"
+    except (OSError, ValueError) as error:
+        # A name that no file can have, with a NUL in it, is a ValueError.
+        problem = f"cannot be read: {getattr(error, 'strerror', None) or type(error).__name__}"
         return Evaluations((InvalidRequestError([FieldError("", problem)]),), is_batch=False)
 
 

@@ -165,10 +165,14 @@ def error_document(errors: Iterable[FieldError], *, status: int = 400) -> dict[s
     found = list(errors)
     return {
         "status": status,
-        "message": str(found[0]),
+        "message": _worded(found[0]),
         "field": found[0].pointer,
-        "errors": [{"field": error.pointer, "message": str(error)} for error in found],
+        "errors": [{"field": error.pointer, "message": _worded(error)} for error in found],
     }
+
+
+def _worded(error: FieldError) -> str:
+    return str(error) if error.pointer else error.problem
 
 
 def printable(text: str) -> str:
@@ -248,7 +252,8 @@ def output_options(
 ) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
     """Add ``-o``, ``--output-file``, ``--quiet`` and ``--lang``; pass them as ``out``, an `Output`.
 
-    ``formats`` are those that the command knows, the default first.
+    ``formats`` are those that the command knows, the default first. They are read before the
+    other options, so that what is wrong with those is said in the form that was asked for.
     """
 
     def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
@@ -259,6 +264,7 @@ def output_options(
             default=formats[0],
             show_default=True,
             expose_value=False,
+            is_eager=True,
             callback=_kept("format", answers=answers),
             help="The form of the result.",
         )
@@ -267,6 +273,7 @@ def output_options(
             metavar="FILE",
             type=click.Path(path_type=Path),
             expose_value=False,
+            is_eager=True,
             callback=_kept("file"),
             help="Write the result to FILE, whole or not at all.",
         )
@@ -275,6 +282,7 @@ def output_options(
             "--quiet",
             is_flag=True,
             expose_value=False,
+            is_eager=True,
             callback=_kept("quiet"),
             help="No result on standard output.",
         )
@@ -283,6 +291,7 @@ def output_options(
             type=click.Choice(LANGUAGES),
             default=lambda: default_lang(os.environ, sys.platform),
             expose_value=False,
+            is_eager=True,
             callback=_kept("lang"),
             help="English or Welsh; by default the locale's.",
         )
