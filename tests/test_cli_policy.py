@@ -69,7 +69,9 @@ def test_check_tells_valid_policies(tmp_path: Path) -> None:
     first.write_text(landlord_portal_text(), "utf-8")
     done = ran("policy", "check", first)
     assert done.code == 0
-    assert " ".join(done.out.split()) == f"✓ {first}: valid (landlord-portal, version 1)"
+    # A long path is broken where the line ends.
+    said = f"✓ {first}: valid (landlord-portal, version 1)"
+    assert "".join(done.out.split()) == "".join(said.split())
     document = ran("policy", "check", "-o", "json", first).json
     assert document == {
         "policies": [{"file": str(first), "valid": True, **landlord_portal().info.to_document()}]
