@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import date, time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -195,6 +197,14 @@ def test_digests_tell_policies_apart() -> None:
     digests = {policy_from_document(other).info.digest for other in others}
     assert len(digests) == len(others)
     assert all(digest.startswith("sha256:") and len(digest) == 71 for digest in digests)
+
+
+def test_anybody_can_compute_a_digest() -> None:
+    """A policy's digest is the SHA-256 of what identifies it, as canonical JSON (RFC 8785)."""
+    titled = document({"check": "role"}, title={"en": "Rules of our own", "cy": "Rheolau tŷ"})
+    for policy in (landlord_portal(), policy_from_document(titled)):
+        canonical = rfc8785.dumps(policy.describe())
+        assert policy.info.digest == f"sha256:{hashlib.sha256(canonical).hexdigest()}"
 
 
 @pytest.mark.parametrize("check", [check.id for check in STANDARD_CHECKS])
