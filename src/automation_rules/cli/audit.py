@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -18,6 +20,7 @@ from .common import DENIED, OK, Output, output_options, say
 from .records import show_record, show_table, write_record
 from .render.labels import label_of_check
 from .state import INSTANT, open_store, parsed, registry_of, state_option
+from .trust import trust_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,8 +30,22 @@ if TYPE_CHECKING:
 
     from ..audit import DecisionLog, Entry, Head, InclusionProof
     from ..store import Registry, Store
+    from .trust import Trust
 
-__all__ = ["audit"]
+__all__ = ["audit", "progress_bar", "show_entry", "write_broken", "write_holds"]
+
+_ELSEWHERE: Final = {
+    "consistency": "evidence:consistency",
+    "export": "evidence:export",
+    "init": "evidence:init",
+    "keys": "evidence:keys",
+    "proof": "evidence:proof",
+    "rotate-key": "evidence:rotate_key",
+    "verify-consistency": "evidence:verify_consistency",
+    "verify-proof": "evidence:verify_proof",
+    "witness": "evidence:witness",
+}
+"""Commands for outsiders: module in this package, and name in it."""
 
 _LISTED: Final = 20
 _READ_AT_ONCE: Final = 500
@@ -37,7 +54,21 @@ _HEAD: Final = re.compile(r"(?P<size>[0-9]{1,18}):(?P<root>[0-9a-fA-F]{64})", re
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
-@click.group()
+class _Audit(click.Group):
+    """The commands here and those of `_ELSEWHERE`, each loaded when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = _ELSEWHERE[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f".{module}", __package__), name)
+        return command
+
+
+@click.group(cls=_Audit)
 def audit() -> None:
     """Read, prove and verify the log of decisions."""
 
@@ -192,7 +223,7 @@ def _show(*, entry_name: int | str, with_proof: bool, state: str | None, out: Ou
         out.write_json(document)
         return
     console = out.console()
-    _show_entry(console, entry, proof, out)
+    show_entry(console, entry, proof, out)
     out.write_console(console)
 
 
@@ -218,7 +249,8 @@ def _proof(proof: InclusionProof) -> dict[str, Any]:
     }
 
 
-def _show_entry(console: Console, entry: Entry, proof: InclusionProof | None, out: Output) -> None:
+def show_entry(console: Console, entry: Entry, proof: InclusionProof | None, out: Output) -> None:
+    """Print one entry, and its proof."""
     from .render.text import styled
 
     document = _document(entry)
@@ -272,25 +304,54 @@ def _head(text: str) -> tuple[int, bytes]:
     metavar="SIZE:ROOT",
     help="Hold the log against a head that was written down, besides the one remembered.",
 )
+@click.option(
+    "--tiles",
+    "directory",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Verify an exported log instead, without any state; needs --key.",
+)
+@trust_options(required=False)
 @state_option
 @output_options("text", "json")
-def _verify(*, given: tuple[int, bytes] | None, state: str | None, out: Output) -> int:
+def _verify(
+    *,
+    given: tuple[int, bytes] | None,
+    directory: Path | None,
+    trust: Trust,
+    state: str | None,
+    out: Output,
+) -> int:
     """Recompute the whole log; exit 1 at the first thing that does not hold.
 
     The log is held against the last head that this computer remembers. Write down the head that
     is printed, and keep it elsewhere: nothing else shows that this computer's memory was altered
     as well.
     """
+    if directory is not None:
+        from .evidence import verify_exported
+
+        return verify_exported(directory, trust, given, out)
+    if trust.keys or trust.witnesses:
+        raise click.UsageError("--key and --witness go with --tiles")
     with open_store(state) as store, _verifying(store) as (log, remembered):
         against = "given" if given else "remembered" if remembered else "nothing"
         try:
             head = _verified(log, given, out)
         except VerificationError as error:
-            return _write_broken(error, out)
+            return write_broken(error, out)
+    return write_holds(head, against, out)
+
+
+def write_holds(head: Head, against: str, out: Output, **signed: Any) -> int:
+    """Write the head of a log that holds, and return the exit code.
+
+    ``against`` says what it was held against: ``given``, ``remembered`` or ``nothing``.
+    """
     text = f"{head.size}:{head.root.hex()}"
     if out.format == "json":
         document = {"size": head.size, "root": head.root.hex(), "head": text}
-        out.write_json({"holds": True, **document, "against": against})
+        out.write_json({"holds": True, **document, "against": against, **signed})
         return OK
     from .render.text import styled
 
@@ -298,6 +359,10 @@ def _verify(*, given: tuple[int, bytes] | None, state: str | None, out: Output) 
     console = out.console()
     console.print(styled(ui("log.verified", size=head.size).to(out.lang), "bold green"))
     console.print(styled(ui(label[against]).to(out.lang)))
+    for name, who in signed.items():
+        if who:
+            line = f"{ui(f'evidence.{name}').to(out.lang)}: {', '.join(who)}"
+            console.print(styled(line), soft_wrap=True)
     console.print(styled(f"{ui('log.head').to(out.lang)}: {text}"), soft_wrap=True)
     out.write_console(console)
     return OK
@@ -323,12 +388,14 @@ def _verified(log: DecisionLog, given: tuple[int, bytes] | None, out: Output) ->
     from ..audit import Head
 
     against = None if given is None else Head(*given)
-    with _progress(out) as step:
+    with progress_bar(out) as step:
         return log.verify(against, progress=step, forms=True)
 
 
 @contextmanager
-def _progress(out: Output) -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar(
+    out: Output, label: str = "progress.verifying"
+) -> Iterator[Callable[[int, int], None] | None]:
     """Draw a bar on standard error when that is a terminal."""
     if not sys.stderr.isatty():
         yield None
@@ -337,18 +404,19 @@ def _progress(out: Output) -> Iterator[Callable[[int, int], None] | None]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(ui("progress.verifying").to(out.lang))
+        task = bar.add_task(ui(label).to(out.lang))
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _write_broken(error: VerificationError, out: Output) -> int:
+def write_broken(error: VerificationError, out: Output, label: str = "log.broken") -> int:
+    """Write what does not hold, and return the exit code."""
     if out.format == "json":
         out.write_json({"holds": False, "index": error.index, "message": str(error)})
         return DENIED
     from .render.text import styled
 
     console = out.console()
-    console.print(styled(f"{ui('log.broken').to(out.lang)}: {error}", "bold red"))
+    console.print(styled(f"{ui(label).to(out.lang)}: {error}", "bold red"))
     if error.index is not None:
         console.print(styled(ui("log.first_wrong", index=error.index).to(out.lang)))
     out.write_console(console)
