@@ -6,14 +6,18 @@ Written from the contract's table alone: the documents, the codes and the clause
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from automation_rules.checks import RoleCheck
 from automation_rules.landlord_portal import landlord_portal
 from automation_rules.readings import READINGS
 from automation_rules.request import Request
 from patching import ABSENT, patched
+
+if TYPE_CHECKING:
+    from automation_rules.decision import Finding
 
 SP = "/subject/properties"
 CODE = f"{SP}/sms_code"
@@ -221,6 +225,9 @@ ONE_REASON: list[tuple[str, dict[str, Any]]] = [
     ("answers.answers_differ", {"/context/record": {"pets": None}, "/context/answers": {}}),
     ("answers.answers_differ", {"/context/record": {"a": 1}, "/context/answers": {"a": True}}),
     ("answers.answers_differ", {"/context/record": {"a": 0}, "/context/answers": {"a": False}}),
+    ("answers.answers_differ", {"/context/record": {"a": True}, "/context/answers": {"a": False}}),
+    ("answers.answers_differ", {"/context/record": {"a": 2}, "/context/answers": {"a": 1}}),
+    ("answers.answers_differ", {"/context/record": {"a": 1}, "/context/answers": {"a": 2}}),
     ("answers.answers_differ", {"/context/record": {"a": "1"}, "/context/answers": {"a": 1}}),
     ("answers.answers_differ",
      {"/context/record": {"a": [1, 2]}, "/context/answers": {"a": [2, 1]}}),
@@ -318,6 +325,7 @@ ALLOWED: list[dict[str, Any]] = [
     {"/context/record": {"a": 1}},
     {"/context/answers": {"a": 1}},
     {"/context/record": {}, "/context/answers": {"a": 1}},
+    {"/context/record": {"a": True, "b": [False]}, "/context/answers": {"a": True, "b": [False]}},
     {"/context/record": {"a": 1, "b": [1.0, {"c": None}]},
      "/context/answers": {"b": [1, {"c": None}], "a": 1.0, "z": 9}},
     {"/context/record": {"a": 1}, "/context/answers": {}, "/action/name": "save_answers"},
@@ -723,3 +731,16 @@ def test_a_policy_with_the_portals_hours_out_of_the_calendars_denies() -> None:
         assert not decision.allowed
         assert "check_error" in {finding.code for finding in decision.failures}
         assert decision.retry_after is None
+
+
+def test_only_findings_about_known_roles_are_kept() -> None:
+    """However many roles are made up, they do not fill the memory of a policy."""
+
+    def found(*roles: str) -> Finding:
+        changes = {f"{SP}/roles": ["complete_todos", *roles]}
+        return check.evaluate(Request.from_document(patched(changes)))
+
+    check = RoleCheck()
+    assert found("manage_users") is found("manage_users")
+    assert found("made_up") is not found("made_up")
+    assert found("made_up") == found("made_up")

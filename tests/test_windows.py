@@ -518,6 +518,12 @@ class TestClosures:
                 closed.holds(at.astimezone(zone)) for at in (start - TICK, start, end - TICK, end)
             ] == [False, True, True, False]
 
+    def test_a_closure_that_begins_at_the_horizon_changes_nothing_before_it(self) -> None:
+        """What begins where the calendars end is no change, and has no span."""
+        closed = Closures([Closure(HORIZON, HORIZON + HOUR)])
+        assert closed.next_change(HORIZON - HOUR) is None
+        assert closed.next_start(HORIZON - HOUR, timedelta(0)) is None
+
     def test_closures_may_reach_past_the_horizon(self) -> None:
         """Until further notice is a closure to the end of the years known."""
         start = utc("2026-06-02T09:00")
