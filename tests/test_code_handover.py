@@ -1,4 +1,4 @@
-"""A person's code on its way to the bot that waits for it, through one SQLite file."""
+"""A person's code on its way to the bot that waits for it, through one state."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sqlite3
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,13 +25,13 @@ from automation_rules.store import Store
 from automation_rules.store.codes import HAND_OVER_WITHIN, CodeDesk, PendingCode
 from automation_rules.store.registry import Registry
 from automation_rules.store.tables import code_entries, code_waits
+from servers import on_both_databases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from multiprocessing.queues import Queue
     from multiprocessing.synchronize import Barrier
-    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -39,11 +40,6 @@ SECOND = timedelta(seconds=1)
 CODE = "493817"
 PERSON = "housing-officer-7"
 STRANGER = "stranger-5"
-
-
-def url_of(path: Path) -> str:
-    """Return the URL of the state at ``path``."""
-    return f"sqlite:///{path}"
 
 
 def register(store: Store, clock: FrozenClock | SystemClock) -> None:
@@ -87,12 +83,12 @@ class Sleep:
 class Office:
     """A registered state with a desk, and ways to look behind it."""
 
-    def __init__(self, path: Path) -> None:
-        """Make the state at ``path``."""
-        self.path = path
+    def __init__(self, url: str) -> None:
+        """Make the state at ``url``."""
         self.clock = FrozenClock(NOON)
         self.sleep = Sleep(self.clock)
-        self.store = Store.open(url_of(path), clock=self.clock, create=True)
+        self.store = Store.open(url, clock=self.clock, create=True)
+        self.path = self.store.path or Path()
         register(self.store, self.clock)
         self.desk = CodeDesk(self.store, self.clock, self.sleep)
 
@@ -123,9 +119,9 @@ class Office:
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Iterator[Office]:
-    """Give a fresh office on a real file."""
-    made = Office(tmp_path / "state.sqlite3")
+def office(url: str) -> Iterator[Office]:
+    """Give a fresh office on a real database."""
+    made = Office(url)
     yield made
     made.store.close()
 
@@ -133,6 +129,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
 # The way of one code
 
 
+@on_both_databases
 def test_waiting_bot_gets_the_code_that_a_person_enters(office: Office) -> None:
     """The person's call returns once the bot has the code, and the hand-over is on record."""
     got: list[str | None] = []
@@ -200,6 +197,7 @@ def test_leading_zeros_survive(office: Office) -> None:
     assert office.desk.poll(office.seal("000042")) == "000042"
 
 
+@on_both_databases
 def test_code_is_given_out_once(office: Office) -> None:
     """The second who asks is told that the code was taken, and no second entry appears."""
     pending = office.seal()
@@ -211,6 +209,7 @@ def test_code_is_given_out_once(office: Office) -> None:
     assert len(office.entries()) == 1
 
 
+@on_both_databases
 def test_many_threads_asking_at_once_get_it_once(office: Office) -> None:
     """Among sixteen askers with the same key exactly one gets the code."""
     pending = office.seal()
@@ -272,6 +271,7 @@ def test_code_taken_in_the_last_moment_counts_as_handed_over(office: Office) -> 
     assert office.entries()[0]["person_id"] == PERSON
 
 
+@on_both_databases
 def test_wait_gives_up_and_withdraws(office: Office) -> None:
     """A bot that gives up closes its wait, so that no code is sealed to a key that is gone."""
     pending = office.desk.open_wait("acme-1")
@@ -303,6 +303,7 @@ def test_interrupted_bot_withdraws(office: Office) -> None:
     assert office.waits() == []
 
 
+@on_both_databases
 def test_expired_wait_gives_nothing_out(office: Office) -> None:
     """The five minutes are half-open, for a sealed code too."""
     pending = office.seal()
@@ -326,6 +327,7 @@ def test_expired_wait_is_not_sealed_to(office: Office) -> None:
 # Several bots, several people
 
 
+@on_both_databases
 def test_later_wait_replaces_the_earlier(office: Office) -> None:
     """Of several waits of one account only the last gets the code; the others are told at once."""
     earlier = office.desk.open_wait("acme-1")
@@ -372,6 +374,7 @@ def test_code_that_was_taken_is_not_handed_over_again(office: Office) -> None:
     assert (wait["id"] != pending.id, wait["sealed"]) == (True, None)
 
 
+@on_both_databases
 def test_second_person_does_not_overwrite_a_code_on_its_way(office: Office) -> None:
     """A code that waits to be taken stays; the second person's has no bot to go to."""
     pending = office.seal()
@@ -638,21 +641,21 @@ def taker(url: str, pending_id: str, key: bytes, barrier: Barrier, result: Queue
             result.put("refused")
 
 
-def real_state(path: Path) -> Store:
+def real_state(url: str) -> Store:
     """Make a registered state that runs by the machine's clock."""
     clock = SystemClock()
-    store = Store.open(url_of(path), clock=clock, create=True)
+    store = Store.open(url, clock=clock, create=True)
     register(store, clock)
     return store
 
 
-def test_two_processes_hand_a_code_over(tmp_path: Path) -> None:
-    """A person at one process and a bot in another, over one file: the bot gets the code."""
+@on_both_databases
+def test_two_processes_hand_a_code_over(url: str) -> None:
+    """A person at one process and a bot in another, over one state: the bot gets the code."""
     context = multiprocessing.get_context("spawn")
     ready, result = context.Queue(), context.Queue()
-    path = tmp_path / "state.sqlite3"
-    with real_state(path) as store:
-        process = context.Process(target=bot, args=(url_of(path), ready, result))
+    with real_state(url) as store:
+        process = context.Process(target=bot, args=(url, ready, result))
         process.start()
         # The person is first here: the bot's process takes a while to start.
         CodeDesk(store, SystemClock()).enter("acme-1", PERSON, CODE, timeout=timedelta(seconds=20))
@@ -661,21 +664,20 @@ def test_two_processes_hand_a_code_over(tmp_path: Path) -> None:
         with store.reading() as connection:
             [entry] = connection.execute(select(code_entries)).all()
         assert (entry.id, entry.person_id) == (ready.get(timeout=5), PERSON)
-        assert CODE.encode() not in path.read_bytes()
+        assert store.path is None or CODE.encode() not in store.path.read_bytes()
 
 
-def race_to_take(tmp_path: Path, processes: int) -> None:
+def race_to_take(url: str, processes: int) -> None:
     """Let that many processes take one code at once; exactly one may get it."""
     context = multiprocessing.get_context("spawn")
-    path = tmp_path / "state.sqlite3"
-    with real_state(path) as store:
+    with real_state(url) as store:
         desk = CodeDesk(store, SystemClock())
         pending = desk.open_wait("acme-1")
         assert desk._seal(pending.id, PERSON, CODE, SystemClock().now())
         barrier, result = context.Barrier(processes), context.Queue()
         key = pending.private_key.private_bytes_raw()
         started = [
-            context.Process(target=taker, args=(url_of(path), pending.id, key, barrier, result))
+            context.Process(target=taker, args=(url, pending.id, key, barrier, result))
             for _ in range(processes)
         ]
         for process in started:
@@ -688,12 +690,14 @@ def race_to_take(tmp_path: Path, processes: int) -> None:
             assert len(connection.execute(select(code_entries)).all()) == 1
 
 
-def test_processes_racing_for_one_code(tmp_path: Path) -> None:
+@on_both_databases
+def test_processes_racing_for_one_code(url: str) -> None:
     """Four processes that hold the same key get one code between them."""
-    race_to_take(tmp_path, 4)
+    race_to_take(url, 4)
 
 
 @pytest.mark.exhaustive
-def test_many_processes_racing_for_one_code(tmp_path: Path) -> None:
+@on_both_databases
+def test_many_processes_racing_for_one_code(url: str) -> None:
     """Thirty-two processes that hold the same key get one code between them."""
-    race_to_take(tmp_path, 32)
+    race_to_take(url, 32)

@@ -6,6 +6,7 @@ import multiprocessing
 import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyotp
@@ -20,12 +21,12 @@ from automation_rules.errors import AccessCodeError, InvalidInputError, StoreErr
 from automation_rules.store import Store
 from automation_rules.store.codes import PortalCodes
 from automation_rules.store.tables import code_challenges
+from servers import on_both_databases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.queues import Queue
     from multiprocessing.synchronize import Barrier
-    from pathlib import Path
 
 NOON = datetime(2026, 6, 2, 11, 0, tzinfo=UTC)
 KEY = bytes(range(32))
@@ -53,12 +54,12 @@ class Phone:
 class Portal:
     """A portal's codes on a fresh state."""
 
-    def __init__(self, path: Path, limits: CodeLimits | None = None) -> None:
-        """Make the state at ``path``."""
-        self.path = path
+    def __init__(self, url: str, limits: CodeLimits | None = None) -> None:
+        """Make the state at ``url``."""
         self.clock = FrozenClock(NOON)
         self.phone = Phone()
-        self.store = Store.open(f"sqlite:///{path}", clock=self.clock, create=True)
+        self.store = Store.open(url, clock=self.clock, create=True)
+        self.path = self.store.path or Path()
         self.codes = PortalCodes(self.store, self.clock, self.phone, key=KEY, limits=limits)
 
     def pass_time(self, span: timedelta) -> None:
@@ -71,13 +72,14 @@ class Portal:
 
 
 @pytest.fixture
-def portal(tmp_path: Path) -> Iterator[Portal]:
-    """Give a fresh portal on a real file."""
-    made = Portal(tmp_path / "portal.sqlite3")
+def portal(url: str) -> Iterator[Portal]:
+    """Give a fresh portal on a real database."""
+    made = Portal(url)
     yield made
     made.store.close()
 
 
+@on_both_databases
 def test_code_is_sent_and_accepted_once(portal: Portal) -> None:
     """What arrives on the phone lets its owner in, once."""
     assert portal.codes.issue("acme-1", PHONE) == NOON + timedelta(minutes=10)
@@ -104,6 +106,7 @@ def test_unknown_language_issues_nothing(portal: Portal) -> None:
     assert portal.codes.verify("acme-1", portal.phone.code) is Verdict.ACCEPTED
 
 
+@on_both_databases
 def test_accounts_have_their_own_challenges(portal: Portal) -> None:
     """One account's code is nothing to another, and its wrong tries neither."""
     portal.codes.issue("acme-1", PHONE)
@@ -121,14 +124,16 @@ def test_account_without_a_code_is_told_to_ask(portal: Portal) -> None:
         portal.codes.verify("acme-1", "123456")
 
 
-def test_code_stays_valid_across_a_restart(portal: Portal, tmp_path: Path) -> None:
+@on_both_databases
+def test_code_stays_valid_across_a_restart(portal: Portal, url: str) -> None:
     """Another process with the same key verifies what the first one issued."""
     portal.codes.issue("acme-1", PHONE)
-    with Store.open(f"sqlite:///{portal.path}", clock=portal.clock) as store:
+    with Store.open(url, clock=portal.clock) as store:
         other = PortalCodes(store, portal.clock, portal.phone, key=KEY)
         assert other.verify("acme-1", portal.phone.code) is Verdict.ACCEPTED
 
 
+@on_both_databases
 def test_code_spoilt_by_a_failed_message_is_replaced(portal: Portal) -> None:
     """When the sender fails its error comes through, and asking again works."""
 
@@ -200,7 +205,7 @@ def test_neither_code_secret_nor_phone_is_stored_in_clear(portal: Portal) -> Non
         challenge = portal.codes._challenge(connection, "acme-1")
     assert challenge is not None
     for _ in range(2):
-        files = portal.path.parent.glob("portal.sqlite3*")
+        files = portal.path.parent.glob("state.sqlite3*")
         stored = b"".join(file.read_bytes() for file in files)
         assert b"acme-1" in stored  # what is stored in clear would be found
         for secret in (portal.phone.code, challenge.secret, PHONE):
@@ -227,7 +232,7 @@ def test_state_keeps_exactly_what_the_rules_say(
 ) -> None:
     """Through the state, every order of events gives the verdicts of the pure rules."""
     limits = CodeLimits(timedelta(hours=1), tries=2, tries_a_day=3)
-    portal = Portal(tmp_path_factory.mktemp("portal") / "portal.sqlite3", limits)
+    portal = Portal(f"sqlite:///{tmp_path_factory.mktemp('portal') / 'state'}", limits)
     model: Challenge | None = None
     with portal.store:
         for step in steps:
@@ -271,11 +276,10 @@ def racer(url: str, code: str, barrier: Barrier, result: Queue[str]) -> None:
         result.put(codes.verify("acme-1", code).value)
 
 
-def race(tmp_path: Path, processes: int, *, right: bool) -> Counter[str]:
+def race(url: str, processes: int, *, right: bool) -> Counter[str]:
     """Return the verdicts of that many processes that try one code at once."""
     context = multiprocessing.get_context("spawn")
     clock, phone = SystemClock(), Phone()
-    url = f"sqlite:///{tmp_path / 'portal.sqlite3'}"
     with Store.open(url, clock=clock, create=True) as store:
         PortalCodes(store, clock, phone, key=KEY).issue("acme-1", PHONE)
     code = phone.code if right else f"{(int(phone.code) + 1) % 1_000_000:06d}"
@@ -291,20 +295,24 @@ def race(tmp_path: Path, processes: int, *, right: bool) -> Counter[str]:
     return verdicts
 
 
-def test_processes_racing_with_the_right_code(tmp_path: Path) -> None:
+@on_both_databases
+def test_processes_racing_with_the_right_code(url: str) -> None:
     """Of four processes that use one code at once exactly one is let in."""
-    assert race(tmp_path, 4, right=True) == {"accepted": 1, "used": 3}
+    assert race(url, 4, right=True) == {"accepted": 1, "used": 3}
 
 
-def test_processes_racing_with_a_wrong_code(tmp_path: Path) -> None:
+@on_both_databases
+def test_processes_racing_with_a_wrong_code(url: str) -> None:
     """Guessing from six processes at once does not get more than the five tries."""
-    assert race(tmp_path, 6, right=False) == {"wrong": 5, "locked": 1}
+    assert race(url, 6, right=False) == {"wrong": 5, "locked": 1}
 
 
 @pytest.mark.exhaustive
-def test_many_processes_racing(tmp_path: Path) -> None:
+@on_both_databases
+@pytest.mark.parametrize(
+    ("right", "verdicts"),
+    [(True, {"accepted": 1, "used": 31}), (False, {"wrong": 5, "locked": 27})],
+)
+def test_many_processes_racing(url: str, right: bool, verdicts: dict[str, int]) -> None:
     """The same holds for thirty-two processes."""
-    (tmp_path / "right").mkdir()
-    (tmp_path / "wrong").mkdir()
-    assert race(tmp_path / "right", 32, right=True) == {"accepted": 1, "used": 31}
-    assert race(tmp_path / "wrong", 32, right=False) == {"wrong": 5, "locked": 27}
+    assert race(url, 32, right=right) == verdicts

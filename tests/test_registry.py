@@ -32,11 +32,11 @@ from automation_rules.store import (
     Store,
     tables,
 )
+from servers import on_both_databases
 from store_workers import activated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 NOW = datetime(2026, 6, 2, 8, tzinfo=UTC)
 DAY = date(2026, 1, 5)
@@ -59,9 +59,9 @@ def clock() -> FrozenClock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: FrozenClock) -> Iterator[Store]:
+def store(url: str, clock: FrozenClock) -> Iterator[Store]:
     """Give a new state."""
-    with Store.open(f"sqlite:///{tmp_path / 'state'}", clock=clock, create=True) as new:
+    with Store.open(url, clock=clock, create=True) as new:
         yield new
 
 
@@ -84,6 +84,7 @@ def problems(act: Callable[[], object]) -> dict[str, str]:
 # --- landlords --------------------------------------------------------------------------------
 
 
+@on_both_databases
 def test_a_landlord_comes_back_as_it_was_registered(registry: Registry) -> None:
     """Every field is kept, the absent ones too."""
     full = Landlord(
@@ -105,6 +106,7 @@ def test_a_landlord_comes_back_as_it_was_registered(registry: Registry) -> None:
     assert registry.landlords() == (ACME, full, bare)
 
 
+@on_both_databases
 def test_a_landlord_id_is_taken_once(registry: Registry) -> None:
     """Another landlord with the id is refused, and the first one stays."""
     with pytest.raises(AlreadyRegisteredError, match="'acme' is taken"):
@@ -172,6 +174,7 @@ def test_a_landlord_that_cannot_be_recorded(
         assert registry.landlord("acme") == ACME
 
 
+@on_both_databases
 def test_texts_at_their_limits_are_kept(registry: Registry) -> None:
     """200 characters of id and 1,000 of name, of any script, come back whole."""
     landlord = Landlord("ŵ" * 200, "\N{PILE OF POO}x" * 500, ("y" * 1000,) * 3)
@@ -194,6 +197,7 @@ def test_some_fields_of_a_landlord_have_ways_of_their_own(registry: Registry, fi
     assert found == {f"/{field}": "cannot be changed this way"}
 
 
+@on_both_databases
 def test_a_landlord_is_paused_with_a_reason_and_resumed_by_a_person(
     registry: Registry, clock: FrozenClock
 ) -> None:
@@ -222,6 +226,7 @@ def test_only_a_paused_landlord_is_resumed_and_only_by_its_people(registry: Regi
 # --- people -----------------------------------------------------------------------------------
 
 
+@on_both_databases
 def test_people_are_listed_found_and_removed(registry: Registry) -> None:
     """A landlord's people come back as registered until they are removed."""
     second = Person("another", "acme", "Second Example")
@@ -235,6 +240,7 @@ def test_people_are_listed_found_and_removed(registry: Registry) -> None:
             act("acme", "officer")
 
 
+@on_both_databases
 def test_a_person_is_registered_once_and_may_come_back(registry: Registry) -> None:
     """A second registration is refused; after a removal it gives the new particulars."""
     with pytest.raises(AlreadyRegisteredError):
@@ -254,6 +260,7 @@ def test_one_person_may_serve_several_landlords(registry: Registry) -> None:
     assert [person.id for person in registry.people("brick")] == ["officer"]
 
 
+@on_both_databases
 def test_an_account_is_no_person_and_a_person_no_account(registry: Registry) -> None:
     """An id cannot be both, or an account could vouch for its own code."""
     registry.add_account(bot(1))
@@ -282,6 +289,7 @@ def test_a_person_that_cannot_be_recorded(
     assert registry.people("acme") == (OFFICER,)
 
 
+@on_both_databases
 def test_an_acknowledgement_is_kept_with_who_when_and_what(
     registry: Registry, clock: FrozenClock
 ) -> None:
@@ -326,6 +334,7 @@ def test_an_acknowledgement_needs_a_person_and_clauses(registry: Registry) -> No
 # --- accounts ---------------------------------------------------------------------------------
 
 
+@on_both_databases
 def test_an_account_comes_back_as_it_was_registered(registry: Registry) -> None:
     """Every field is kept."""
     account = bot(1, todo_kind="confirm_housing_costs")
@@ -403,6 +412,7 @@ def test_an_account_that_cannot_be_recorded(
         assert registry.account("acme-1") == bot(1)
 
 
+@on_both_databases
 def test_what_becomes_of_an_account_is_recorded_lawful_or_not(registry: Registry) -> None:
     """Facts may drift: the registry tells the truth, and the checks judge it."""
     registry.add_account(bot(1))
@@ -430,6 +440,7 @@ def test_some_fields_of_an_account_have_ways_of_their_own(registry: Registry, fi
     assert found == {f"/{field}": "cannot be changed this way"}
 
 
+@on_both_databases
 def test_an_account_id_is_taken_for_good(registry: Registry) -> None:
     """Not even a removed account's id is used again: the log names it."""
     registry.add_account(bot(1))
@@ -440,6 +451,7 @@ def test_an_account_id_is_taken_for_good(registry: Registry) -> None:
         registry.add_account(bot(1))
 
 
+@on_both_databases
 def test_a_third_account_is_refused(registry: Registry) -> None:
     """A landlord has two; the third is refused with the clauses and what to do."""
     registry.add_account(bot(1))
@@ -482,6 +494,7 @@ def test_a_deactivated_or_removed_account_does_not_count(registry: Registry, lea
         registry.add_account(bot(4))
 
 
+@on_both_databases
 def test_reactivating_is_held_to_the_limit(registry: Registry) -> None:
     """A deactivated account does not come back as a third."""
     for number in (1, 2):
@@ -505,6 +518,7 @@ def test_pausing_and_resuming_at_the_limit_is_free(registry: Registry) -> None:
     assert registry.account("acme-1") == bot(1)
 
 
+@on_both_databases
 def test_every_change_of_status_is_on_record(registry: Registry, clock: FrozenClock) -> None:
     """Who, why and when, in the order in which it happened, other landlords' left out."""
     registry.add_landlord(Landlord("brick", "Brick Trust"))
@@ -619,6 +633,7 @@ def look_ups(registry: Registry, key: str) -> list[Callable[[], object]]:
     ]
 
 
+@on_both_databases
 def test_what_is_not_registered_is_told(registry: Registry) -> None:
     """Every method says that there is no such thing, and what it looked for."""
     for act in look_ups(registry, "nobody"):
@@ -636,6 +651,7 @@ def test_what_cannot_be_an_id_is_refused_before_the_database_sees_it(
         assert pointer.endswith("id")
 
 
+@on_both_databases
 def test_errors_never_repeat_what_may_be_personal(registry: Registry) -> None:
     """Ids and names of people, usernames and reasons stay out of every message."""
     planted = "Zyxwv\x00Planted"
@@ -667,6 +683,7 @@ def closure(key: str, start: datetime, hours: float = 1, reason: str = "") -> Po
     return PortalClosure(key, start, start + timedelta(hours=hours), reason)
 
 
+@on_both_databases
 def test_closures_are_kept_in_utc_and_listed_in_order(registry: Registry) -> None:
     """They come back exactly, in order of time, until they are withdrawn."""
     bst = timezone(timedelta(hours=1))
@@ -712,6 +729,7 @@ def test_a_closure_id_is_taken_once(registry: Registry) -> None:
     assert registry.closures() == (closure("c", NOW),)
 
 
+@on_both_databases
 def test_notices_are_kept_and_listed_in_order(registry: Registry) -> None:
     """They come back exactly, in order of their days, until they are withdrawn."""
     later = AnnouncedChange("a", date(2026, 7, 1), affects_automation=False, title="New menu")
@@ -741,6 +759,7 @@ def test_a_notice_that_cannot_be(registry: Registry, changes: dict[str, Any], po
     assert registry.notices() == ()
 
 
+@on_both_databases
 def test_the_last_tested_form_of_each_kind_is_kept(registry: Registry) -> None:
     """A new test takes the place of the last one of that landlord and kind."""
     registry.add_landlord(Landlord("brick", "Brick Trust"))
@@ -801,6 +820,7 @@ def test_facts_of_an_account_of_which_nothing_else_is_known(registry: Registry) 
     assert facts.code_entry is None
 
 
+@on_both_databases
 def test_facts_list_the_accounts_that_count_in_order(registry: Registry) -> None:
     """Paused ones are among them, deactivated and removed ones and others' are not."""
     registry.add_landlord(Landlord("brick", "Brick Trust"))
@@ -847,6 +867,7 @@ def test_facts_hold_the_tested_forms_by_kind(registry: Registry) -> None:
     assert registry.facts("acme-1", NOW).known_forms == {"other": form}
 
 
+@on_both_databases
 def test_facts_hold_the_last_code_entry_by_the_instant_asked_for(
     registry: Registry, store: Store
 ) -> None:
@@ -883,14 +904,13 @@ def test_facts_refuse_a_naive_instant(registry: Registry) -> None:
 # --- the race for two -------------------------------------------------------------------------
 
 
-def race(registry: Registry, store: Store, processes: int) -> Counter[str]:
+def race(registry: Registry, url: str, processes: int) -> Counter[str]:
     """Let processes add new accounts and resume deactivated ones, all at once."""
     for number in range(1, processes, 2):
         registry.add_account(bot(number))
         registry.deactivate_account(f"acme-{number}", "for the race")
     context = multiprocessing.get_context("spawn")
     start, results = context.Barrier(processes), context.SimpleQueue()
-    url = f"sqlite:///{store.path}"
     workers = [
         context.Process(target=activated, args=(url, number, start, results))
         for number in range(processes)
@@ -914,19 +934,19 @@ def assert_two_won(registry: Registry, outcomes: Counter[str], processes: int) -
     assert outcomes["AccountLimitError"] + outcomes["StoreError"] == processes - 2
 
 
-def test_eight_processes_racing_for_two_accounts_leave_two(
-    registry: Registry, store: Store
-) -> None:
+@on_both_databases
+def test_eight_processes_racing_for_two_accounts_leave_two(registry: Registry, url: str) -> None:
     """However they interleave there is never a third, and no loser is left in the dark."""
-    assert_two_won(registry, race(registry, store, 8), 8)
+    assert_two_won(registry, race(registry, url, 8), 8)
 
 
 @pytest.mark.exhaustive
+@on_both_databases
 def test_sixty_four_processes_racing_for_two_accounts_leave_two(
-    registry: Registry, store: Store
+    registry: Registry, url: str
 ) -> None:
     """However they interleave there is never a third, and no loser is left in the dark."""
-    assert_two_won(registry, race(registry, store, 64), 64)
+    assert_two_won(registry, race(registry, url, 64), 64)
 
 
 def test_field_errors_point_into_the_record(registry: Registry) -> None:

@@ -25,11 +25,14 @@ from automation_rules.clock import FrozenClock, SystemClock
 from automation_rules.errors import ClockError, SchemaError, StoreError
 from automation_rules.store import Store, engine, state_url, tables
 from automation_rules.store.tables import Day, Instant, Texts, meta, metadata, notices
+from servers import on_both_databases
 from store_workers import created_log_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from servers import Server
 
 NOW = datetime(2026, 6, 2, 8, tzinfo=UTC)
 NOW_VERSION = engine.SCHEMA_VERSION
@@ -42,15 +45,16 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
+def store(url: str) -> Iterator[Store]:
     """Give a new state."""
-    with opened(path, create=True) as new:
+    with opened(url, create=True) as new:
         yield new
 
 
-def opened(path: Path, *, create: bool = False) -> Store:
-    """Open the state at ``path``."""
-    return Store.open(f"sqlite:///{path}", clock=FrozenClock(NOW), create=create)
+def opened(place: Path | str, *, create: bool = False) -> Store:
+    """Open the state at a path or a URL."""
+    url = place if isinstance(place, str) else f"sqlite:///{place}"
+    return Store.open(url, clock=FrozenClock(NOW), create=create)
 
 
 @contextmanager
@@ -60,15 +64,23 @@ def raw(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def make_version(path: Path, version: int) -> None:
-    """Say in the file that its schema has ``version``."""
-    with raw(path) as connection:
-        connection.execute("UPDATE meta SET schema_version = ?", (version,))
+def make_version(url: str, version: int) -> None:
+    """Say in the state that its schema has ``version``."""
+    with opened(url) as store, store.transaction() as connection:
+        connection.execute(update(meta).values(schema_version=version))
+
+
+def change(url: str, *statements: str) -> None:
+    """Change the state behind the library's back."""
+    with opened(url) as store, store.transaction() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
 
 
 # --- a new state ----------------------------------------------------------------------------
 
 
+@on_both_databases
 def test_a_new_state_has_an_empty_log_with_an_id(store: Store) -> None:
     """The log's head is that of RFC 9162's empty tree, and its id a random UUID."""
     assert uuid.UUID(store.log_id).version == 4
@@ -111,11 +123,12 @@ def test_a_new_state_is_its_owners_alone(store: Store, path: Path) -> None:
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-def test_processes_that_create_one_state_at_once_share_it(path: Path) -> None:
+@on_both_databases
+def test_processes_that_create_one_state_at_once_share_it(url: str) -> None:
     """However many race to make it, there is one state with one log."""
     context = multiprocessing.get_context("spawn")
     start, results = context.Barrier(4), context.SimpleQueue()
-    arguments = (f"sqlite:///{path}", start, results)
+    arguments = (url, start, results)
     processes = [context.Process(target=created_log_id, args=arguments) for _ in range(4)]
     for process in processes:
         process.start()
@@ -189,6 +202,7 @@ def test_a_write_is_kept_when_the_with_ends(store: Store, path: Path) -> None:
         assert other.execute("SELECT id FROM notices").fetchall() == [("kept",)]
 
 
+@on_both_databases
 def test_an_exception_undoes_the_whole_write(store: Store) -> None:
     """Nothing of a transaction that failed is there, and the exception comes through."""
 
@@ -213,6 +227,7 @@ def test_a_writer_holds_the_lock_before_it_reads(store: Store, path: Path) -> No
         other.execute("ROLLBACK")
 
 
+@on_both_databases
 def test_a_reader_sees_one_state_of_everything(store: Store) -> None:
     """What is written meanwhile does not appear before the reading ends."""
     with store.reading() as connection:
@@ -223,6 +238,7 @@ def test_a_reader_sees_one_state_of_everything(store: Store) -> None:
     assert notice_ids(store) == ["meanwhile"]
 
 
+@on_both_databases
 def test_foreign_keys_hold(store: Store) -> None:
     """A row cannot name a landlord that is not there."""
     with pytest.raises(StoreError), store.transaction() as connection:
@@ -233,6 +249,7 @@ def test_foreign_keys_hold(store: Store) -> None:
         )
 
 
+@on_both_databases
 def test_threads_share_a_store(store: Store) -> None:
     """Several threads write through one store, and every write is kept."""
 
@@ -415,35 +432,40 @@ def test_a_server_that_does_not_answer_is_an_error_of_ours() -> None:
 # --- the schema moves on ----------------------------------------------------------------------
 
 
-def test_a_newer_schema_is_refused_with_both_versions(path: Path) -> None:
+@on_both_databases
+def test_a_newer_schema_is_refused_with_both_versions(url: str) -> None:
     """A state of a later library is not touched."""
-    opened(path, create=True).close()
-    make_version(path, 99)
-    before = path.read_bytes()
+    with opened(url, create=True) as made:
+        path = made.path
+    make_version(url, 99)
+    before = path and path.read_bytes()
     with pytest.raises(SchemaError, match=rf"version 99, .* knows {NOW_VERSION}: install a newer"):
-        opened(path)
-    assert path.read_bytes() == before
+        opened(url)
+    assert (path and path.read_bytes()) == before
 
 
-def test_an_older_schema_without_a_way_is_refused(path: Path) -> None:
+@on_both_databases
+def test_an_older_schema_without_a_way_is_refused(url: str) -> None:
     """What cannot be upgraded says both versions."""
-    opened(path, create=True).close()
-    make_version(path, -3)
+    opened(url, create=True).close()
+    make_version(url, -3)
     with pytest.raises(
         SchemaError, match=rf"version -3, .* knows {NOW_VERSION} and no way between them"
     ):
-        opened(path)
+        opened(url)
 
 
-def earlier_state(path: Path, patch: pytest.MonkeyPatch) -> None:
+def earlier_state(url: str, patch: pytest.MonkeyPatch) -> None:
     """Make a state whose notices have no title, with one notice; the next version gives them one.
 
     That version is invented.
     """
-    opened(path, create=True).close()
-    with raw(path) as connection:
-        connection.execute("ALTER TABLE notices DROP COLUMN title")
-        connection.execute("INSERT INTO notices VALUES ('n', '2026-06-02', 1)")
+    opened(url, create=True).close()
+    change(
+        url,
+        "ALTER TABLE notices DROP COLUMN title",
+        "INSERT INTO notices VALUES ('n', '2026-06-02', true)",
+    )
     patch.setattr(engine, "SCHEMA_VERSION", NOW_VERSION + 1)
 
 
@@ -452,35 +474,38 @@ def add_titles(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE notices ADD COLUMN title VARCHAR(1000)"))
 
 
+@on_both_databases
 def test_an_older_schema_is_upgraded_with_what_it_holds(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Opening runs the steps in between, keeps the rows, and does so once."""
-    earlier_state(path, monkeypatch)
+    earlier_state(url, monkeypatch)
     monkeypatch.setitem(engine.MIGRATIONS, NOW_VERSION, add_titles)
     for _ in range(2):
-        with opened(path) as store, store.reading() as connection:
+        with opened(url) as store, store.reading() as connection:
             assert connection.execute(select(meta.c.schema_version)).scalar() == NOW_VERSION + 1
             [row] = connection.execute(select(notices)).all()
             assert tuple(row) == ("n", date(2026, 6, 2), True, None)
 
 
-def test_a_state_of_version_1_gets_the_tables_for_evidence(path: Path) -> None:
+@on_both_databases
+def test_a_state_of_version_1_gets_the_tables_for_evidence(url: str, postgresql: Server) -> None:
     """A state from before checkpoints were signed is opened, and has what it had, and the rest."""
-    opened(path, create=True).close()
-    with raw(path) as connection:
-        connection.execute("INSERT INTO notices VALUES ('n', '2026-06-02', 1, NULL)")
-        for name in ("cosignatures", "witnesses", "checkpoints", "signing_keys"):
-            connection.execute(f"DROP TABLE {name}")
-    make_version(path, 1)
-    with opened(path) as store, store.reading() as connection:
+    opened(url, create=True).close()
+    change(
+        url,
+        "INSERT INTO notices VALUES ('n', '2026-06-02', true, NULL)",
+        *(f"DROP TABLE {n}" for n in ("cosignatures", "witnesses", "checkpoints", "signing_keys")),
+        "UPDATE meta SET schema_version = 1",
+    )
+    with opened(url) as store, store.reading() as connection:
         assert notice_ids(store) == ["n"]
         assert connection.execute(select(meta.c.schema_version)).scalar() == NOW_VERSION
         upgraded = {
             name: [(c["name"], str(c["type"]), c["nullable"]) for c in columns]
             for (_, name), columns in inspect(connection).get_multi_columns().items()
         }
-    fresh = path.with_name("fresh")
+    fresh = f"{url}-fresh" if url.startswith("sqlite") else postgresql.new_schema()
     with opened(fresh, create=True) as store, store.reading() as connection:
         assert upgraded == {
             name: [(c["name"], str(c["type"]), c["nullable"]) for c in columns]
@@ -488,10 +513,11 @@ def test_a_state_of_version_1_gets_the_tables_for_evidence(path: Path) -> None:
         }
 
 
-def test_several_steps_run_in_order(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@on_both_databases
+def test_several_steps_run_in_order(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """From an old version every step runs, each once, to the current one."""
-    opened(path, create=True).close()
-    make_version(path, -2)
+    opened(url, create=True).close()
+    make_version(url, -2)
     ran: list[int] = []
 
     def step(version: int) -> Callable[[Connection], None]:
@@ -499,11 +525,12 @@ def test_several_steps_run_in_order(path: Path, monkeypatch: pytest.MonkeyPatch)
 
     for version in range(-2, NOW_VERSION):
         monkeypatch.setitem(engine.MIGRATIONS, version, step(version))
-    opened(path).close()
+    opened(url).close()
     assert ran == list(range(-2, NOW_VERSION))
 
 
-def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@on_both_databases
+def test_an_upgrade_that_fails_changes_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The old state is still there, whole, and can be upgraded later."""
 
     def fail(connection: Connection) -> None:
@@ -511,14 +538,12 @@ def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.M
         connection.execute(text("DELETE FROM notices"))
         connection.execute(text("SELECT * FROM nothing_like_it"))
 
-    earlier_state(path, monkeypatch)
+    earlier_state(url, monkeypatch)
     monkeypatch.setitem(engine.MIGRATIONS, NOW_VERSION, fail)
     with pytest.raises(StoreError):
-        opened(path)
-    with raw(path) as connection:
-        assert connection.execute("SELECT * FROM notices").fetchall() == [("n", "2026-06-02", 1)]
+        opened(url)
     monkeypatch.setitem(engine.MIGRATIONS, NOW_VERSION, add_titles)
-    with opened(path) as store:
+    with opened(url) as store:
         assert notice_ids(store) == ["n"]
 
 
@@ -539,6 +564,7 @@ def test_a_state_that_does_not_say_its_version_is_refused(path: Path, damage: st
         opened(path)
 
 
+@on_both_databases
 def test_the_tables_in_the_file_are_those_declared(store: Store) -> None:
     """Every declared table and column is made, and nothing else."""
     with store.reading() as connection:
