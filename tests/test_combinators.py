@@ -388,6 +388,8 @@ def test_a_policy_has_one_value_of_each_reading() -> None:
     inner = AnyOf(TwoFactorCheck(), when(AppliesTo(), Not(ActionCheck("denied"))))
     with pytest.raises(InvalidPolicyError, match=r"readings\.updates_tab: is permitted for one"):
         landlord_portal().with_checks(inner)
+    with pytest.raises(InvalidPolicyError, match=r"readings\.updates_tab: is denied for one"):
+        landlord_portal(updates_tab="denied").with_checks(Not(ActionCheck()))
     assert (
         landlord_portal(updates_tab="denied").with_checks(inner).readings["updates_tab"] == "denied"
     )
