@@ -899,6 +899,16 @@ def test_a_proof_over_a_missing_hash_names_the_entry(state: State, statement: st
     assert refused.value.index == 1
 
 
+def test_no_other_entry_stands_in_for_a_missing_one(state: State) -> None:
+    """A hash is read beside its own entry, and not beside the next that is there."""
+    for number in range(4):
+        state.log.append(b"leaf %d" % number)
+    damage(state, "DELETE FROM log_entries WHERE idx = 0")
+    with pytest.raises(VerificationError, match="beside entry 0 is missing") as refused:
+        state.log.prove_inclusion(1)
+    assert refused.value.index == 0
+
+
 # --- opening and erasing ------------------------------------------------------------------------
 
 
