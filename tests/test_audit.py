@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
+import psycopg
 import pytest
 import structlog
 from hypothesis import HealthCheck, given, settings
@@ -43,6 +44,7 @@ from automation_rules.request import NOT_DECLARED, Form, Request
 from automation_rules.testing import policies, requests
 from automation_rules.vault import Kind, Subject, SubjectKey, Vault, WrappingKey
 from log_helpers import PORTAL, State, decided, drafted, opened, raw, rehash, request
+from servers import on_both_databases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +53,9 @@ NOW = datetime(2026, 6, 2, 8, tzinfo=UTC)
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
+def state(url: str) -> Iterator[State]:
     """A new state with an empty log."""
-    with opened(tmp_path / "state.sqlite3") as state:
+    with opened(url) as state:
         yield state
 
 
@@ -64,9 +66,13 @@ def record(state: State, number: int = 1) -> None:
 
 
 def damage(state: State, statement: str, *values: object) -> None:
-    """Change the state's file behind the log's back."""
-    with raw(state.path) as connection:
-        connection.execute(statement, values)
+    """Change the state behind the log's back."""
+    if state.store.path is None:
+        with psycopg.connect(state.url) as server:
+            server.execute(statement.replace("?", "%s").encode(), values)
+    else:
+        with raw(state.path) as connection:
+            connection.execute(statement, values)
 
 
 def stored_bytes(state: State) -> bytes:
@@ -77,6 +83,7 @@ def stored_bytes(state: State) -> bytes:
 # --- recording ------------------------------------------------------------------------------
 
 
+@on_both_databases
 def test_a_decision_is_recorded_with_a_receipt(state: State) -> None:
     """The receipt names the entry and the head after it, and the entry reads back."""
     decision = decided()
@@ -92,6 +99,7 @@ def test_a_decision_is_recorded_with_a_receipt(state: State) -> None:
     assert document["time"] == "2026-06-02T08:00:00.000000Z"
 
 
+@on_both_databases
 def test_a_batch_is_recorded_in_order_in_one_transaction(state: State) -> None:
     """Every receipt of a batch carries the head after the whole batch."""
     receipts = state.log.record_many([drafted(number) for number in range(5)])
@@ -102,6 +110,7 @@ def test_a_batch_is_recorded_in_order_in_one_transaction(state: State) -> None:
     assert state.log.append_many([]) == []
 
 
+@on_both_databases
 def test_every_head_is_that_of_a_tree_over_the_leaves(state: State) -> None:
     """After each append the root equals the root of a fresh tree over all stored leaves."""
     tree = merkle.Frontier()
@@ -133,6 +142,7 @@ def test_commits_are_forced_to_the_disk(state: State) -> None:
     assert cursor.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
+@on_both_databases
 def test_threads_take_turns(state: State) -> None:
     """Threads that share a log leave no gap and no fork."""
 
@@ -804,6 +814,7 @@ def test_a_file_that_is_damaged_gives_no_traceback(state: State) -> None:
 # --- reading and proving ----------------------------------------------------------------------
 
 
+@on_both_databases
 def test_entries_are_read_in_slices(state: State) -> None:
     """Any slice gives exactly its entries, across the blocks in which they are read."""
     leaves = [b"leaf %d" % number for number in range(1203)]
@@ -842,6 +853,7 @@ def test_reading_over_a_missing_entry_stops_there(state: State, statement: str) 
     assert refused.value.index == 1
 
 
+@on_both_databases
 def test_every_entry_is_proved_in_every_later_log(state: State) -> None:
     """Inclusion proofs verify against the root that each size had, and against no other."""
     roots = [state.log.append(b"leaf %d" % number).root for number in range(17)]
@@ -912,6 +924,7 @@ def test_no_other_entry_stands_in_for_a_missing_one(state: State) -> None:
 # --- opening and erasing ------------------------------------------------------------------------
 
 
+@on_both_databases
 def test_sealed_facts_are_opened_with_the_key(state: State) -> None:
     """Whoever holds the wrapping key reads what an entry was decided from."""
     state.log.record(
@@ -933,6 +946,7 @@ def test_sealed_facts_are_opened_with_the_key(state: State) -> None:
     assert facts["account"]["username"] == "Acme Homes Automation 1"
 
 
+@on_both_databases
 def test_a_person_is_erased_without_breaking_one_proof(state: State) -> None:
     """Deleting the subject's row and envelopes is all: proofs taken before still verify."""
     record(state, 12)
@@ -1137,6 +1151,37 @@ def test_a_consistently_rewritten_entry_shows_against_a_remembered_head(
     assert state.log.verify().size == 13
     with pytest.raises(VerificationError, match="first 8 entries"):
         state.log.verify(head)
+
+
+@on_both_databases
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        ("UPDATE log_entries SET leaf = ? WHERE idx = 5", 5),
+        ("UPDATE log_entries SET nodes = ? WHERE idx = 5", 5),
+        ("UPDATE envelopes SET ciphertext = ? WHERE idx = 5 AND slot = 'todo'", 5),
+        ("UPDATE envelopes SET slot = 'tenants' WHERE idx = 5 AND slot = 'tenant'", 5),
+        ("UPDATE envelopes SET token = 'another' WHERE idx = 5 AND slot = 'todo'", 5),
+        ("DELETE FROM envelopes WHERE idx = 5 AND slot = 'todo'", 5),
+        ("UPDATE log_head SET root = ?", None),
+        ("UPDATE log_head SET frontier = ?", None),
+        ("UPDATE log_head SET size = 11", None),
+        ("DELETE FROM log_head", None),
+        ("UPDATE subjects SET wrapped_key = ? WHERE kind = 'todo'", None),
+        ("UPDATE subjects SET created_at = 0 WHERE kind = 'todo'", None),
+    ],
+)
+def test_every_stored_column_is_held_to_account(
+    state: State, statement: str, index: int | None
+) -> None:
+    """Whatever is changed in whichever database, verifying finds it, and names the entry."""
+    record(state, 12)
+    assert state.log.verify().size == 12
+    damage(state, statement, *[b"Zyxwv-Planted"] * statement.count("?"))
+    with pytest.raises(VerificationError) as refused:
+        state.log.verify()
+    if index is not None:
+        assert refused.value.index == index
 
 
 def test_an_entry_replaced_with_its_own_hash_is_named(state: State) -> None:

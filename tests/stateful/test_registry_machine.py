@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from automation_rules.clock import Clock
+    from servers import Server
 
 
 UNSHRUNK = settings(
@@ -22,10 +23,10 @@ UNSHRUNK = settings(
 )
 
 
-def run(examples: int, steps: int) -> None:
+def run(examples: int, steps: int, machine: type[RegistryMachine] = RegistryMachine) -> None:
     """Run the machine."""
     run_state_machine_as_test(
-        RegistryMachine,
+        machine,
         settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None),
     )
 
@@ -39,6 +40,29 @@ def test_the_registry_agrees_with_a_plain_model() -> None:
 def test_the_registry_agrees_with_a_plain_model_for_long() -> None:
     """After every step of many long random histories both know the same."""
     run(150, 50)
+
+
+def on_server(server: Server) -> type[RegistryMachine]:
+    """Return the machine with its states on a server, each run's in a schema of its own."""
+    places: dict[Path, str] = {}
+
+    class OnServer(RegistryMachine):
+        def open_store(self, directory: Path, clock: Clock) -> Store:
+            url = places.get(directory) or places.setdefault(directory, server.new_schema())
+            return Store.open(url, clock=clock, create=True)
+
+    return OnServer
+
+
+def test_the_registry_on_a_server_agrees_with_a_plain_model(postgresql: Server) -> None:
+    """After every step of a few random histories both know the same."""
+    run(4, 20, on_server(postgresql))
+
+
+@pytest.mark.exhaustive
+def test_the_registry_on_a_server_agrees_with_a_plain_model_for_long(postgresql: Server) -> None:
+    """After every step of many random histories both know the same."""
+    run(60, 50, on_server(postgresql))
 
 
 def test_a_registry_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
