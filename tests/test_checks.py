@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from automation_rules.checks import RoleCheck
+from automation_rules.checks import ManualCodeCheck, RoleCheck
 from automation_rules.landlord_portal import landlord_portal
 from automation_rules.readings import READINGS
 from automation_rules.request import Request
@@ -744,3 +744,20 @@ def test_only_findings_about_known_roles_are_kept() -> None:
     assert found("manage_users") is found("manage_users")
     assert found("made_up") is not found("made_up")
     assert found("made_up") == found("made_up")
+
+
+@pytest.mark.parametrize(
+    ("provided_at", "changes_at"),
+    [
+        ("2026-06-02T09:30:00+01:00", "2026-06-02T09:30:00+01:00"),
+        ("2026-06-02T08:30:00+01:00", "2026-06-03T00:00:00+01:00"),
+        ("2026-06-01T08:30:00+01:00", None),
+    ],
+)
+def test_a_code_begins_to_count_and_lapses_once(provided_at: str, changes_at: str | None) -> None:
+    """What changes for a code is still to come: one that has lapsed never changes again."""
+    request = Request.from_document(
+        patched({TIME: "2026-06-02T09:00:00+01:00", CODE: code_at(provided_at)})
+    )
+    expected = None if changes_at is None else parse_instant(changes_at)
+    assert ManualCodeCheck().next_change(request) == expected
