@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from automation_rules.checks import ManualCodeCheck, RoleCheck
+from automation_rules.checks import ManualCodeCheck, RoleCheck, TestModeCheck
 from automation_rules.landlord_portal import landlord_portal
 from automation_rules.readings import READINGS
 from automation_rules.request import Request
@@ -761,3 +761,8 @@ def test_a_code_begins_to_count_and_lapses_once(provided_at: str, changes_at: st
     )
     expected = None if changes_at is None else parse_instant(changes_at)
     assert ManualCodeCheck().next_change(request) == expected
+
+
+def test_no_check_is_taken_for_tests() -> None:
+    """A test module may import the check of the test mode: pytest collects no test from it."""
+    assert TestModeCheck.__test__ is False
