@@ -53,6 +53,7 @@ MODULES: Final = (
     "store.codes",
     "vault",
     "audit",
+    "siem",
     "enforcer",
     "testing",
     "clock",

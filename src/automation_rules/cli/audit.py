@@ -23,7 +23,7 @@ from .state import INSTANT, open_store, parsed, registry_of, state_option
 from .trust import trust_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from rich.console import Console
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..store import Registry, Store
     from .trust import Trust
 
-__all__ = ["audit", "progress_bar", "show_entry", "write_broken", "write_holds"]
+__all__ = ["audit", "counted", "progress_bar", "show_entry", "write_broken", "write_holds"]
 
 _ELSEWHERE: Final = {
     "consistency": "evidence:consistency",
@@ -406,6 +406,16 @@ def progress_bar(
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(ui(label).to(out.lang))
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def counted(
+    entries: Iterable[Entry], total: int, step: Callable[[int, int], None] | None
+) -> Iterator[Entry]:
+    """Yield entries, and tell the bar how far they are."""
+    for entry in entries:
+        if step is not None and entry.index % _READ_AT_ONCE == 0:
+            step(entry.index, total)
+        yield entry
 
 
 def write_broken(error: VerificationError, out: Output, label: str = "log.broken") -> int:

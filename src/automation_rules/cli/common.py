@@ -13,7 +13,7 @@ import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
 import click
 
@@ -117,6 +117,19 @@ class Output:
             # click knows the ways of Windows consoles, with colours and bytes.
             click.echo(content, nl=False)
 
+    def write_lines(self, lines: Iterable[str]) -> None:
+        """Write the result line by line, however long it is: a file at once or not at all.
+
+        Raises:
+            click.FileError: the file cannot be written.
+        """
+        self._written = True
+        if self.file is not None:
+            write_parts(self.file, (f"{line}\n".encode() for line in lines))
+        elif not self.quiet:
+            for line in lines:
+                sys.stdout.write(f"{line}\n")
+
     def write_json(self, document: object) -> None:
         """Write one JSON value as the whole result."""
         import json
@@ -203,23 +216,41 @@ def write_whole(path: Path, content: str | bytes) -> None:
         click.FileError: it cannot be written.
     """
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    write_parts(path, (data,))
+
+
+def write_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file, part by part, so that it holds all of ``parts`` or what it held before.
+
+    Raises:
+        click.FileError: it cannot be written.
+    """
     try:
-        target = path.resolve()
-        if target.exists() and not target.is_file():
-            # A device or a pipe can be written to, but must not be replaced.
-            target.write_bytes(data)
-            return
-        beside = target.with_name(f".{target.name}.{os.urandom(6).hex()}.tmp")
-        try:
-            with beside.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
+        with _beside(path) as file:
+            for part in parts:
+                file.write(part)
     except OSError as error:
         raise click.FileError(str(path), error.strerror or type(error).__name__) from None
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file that takes the place of ``path`` when all went well."""
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        # A device or a pipe can be written to, but must not be replaced.
+        with target.open("wb") as file:
+            yield file
+        return
+    beside = target.with_name(f".{target.name}.{os.urandom(6).hex()}.tmp")
+    try:
+        with beside.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def default_lang(

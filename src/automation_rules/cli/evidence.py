@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,7 @@ import click
 from ..clock import SystemClock
 from ..errors import StoreError, VerificationError
 from ..texts import ui
-from .audit import progress_bar, show_entry, write_broken, write_holds
+from .audit import counted, progress_bar, show_entry, write_broken, write_holds
 from .common import OK, Output, output_options, say
 from .records import write_record
 from .state import open_store, parsed, state_option
@@ -192,7 +193,9 @@ def rotate_key(
 
 def _export_tiles(
     directory: Path | None,
+    *,
     size: int | None,
+    first: int | None,
     signing_key: Path | None,
     state: str | None,
     out: Output,
@@ -200,6 +203,8 @@ def _export_tiles(
     """Write a tlog-tiles directory."""
     if directory is None:
         raise click.UsageError("name the directory to export to")
+    if first is not None:
+        raise click.UsageError("--first is for events: a directory is written from the beginning")
     with _signing(state, signing_key) as (log, path):
         notes = []
         if log.origin is None:
@@ -218,19 +223,60 @@ def _export_tiles(
     write_record(out, "export", record, said=ui("evidence.exported").to(out.lang))
 
 
-_FORMATS: Final[dict[str, Callable[..., None]]] = {"tiles": _export_tiles}
+def _export_events(
+    file: Path | None,
+    *,
+    format: str,
+    size: int | None,
+    first: int | None,
+    signing_key: Path | None,
+    state: str | None,
+    out: Output,
+) -> None:
+    """Write events for a SIEM, one a line."""
+    import json
+
+    from .. import siem
+    from ..audit import DecisionLog
+
+    if size is not None or signing_key is not None:
+        raise click.UsageError("--size and --signing-key are for tiles: events are not signed")
+    if file is not None and str(file) != "-":
+        if out.file is not None:
+            raise click.UsageError("name the file once: FILE and --output-file exclude each other")
+        out.file = file
+    make = siem.ocsf_events if format == "ocsf" else siem.ecs_events
+    with (
+        open_store(state) as store,
+        DecisionLog(store) as log,
+        progress_bar(out, "progress.exporting") as step,
+    ):
+        entries = log.entries() if first is None else log.entries(first)
+        events = make(counted(entries, log.head().size, step), log_id=store.log_id)
+        out.write_lines(json.dumps(event, ensure_ascii=False) for event in events)
+
+
+_FORMATS: Final[dict[str, Callable[..., None]]] = {
+    "tiles": _export_tiles,
+    "ocsf": partial(_export_events, format="ocsf"),
+    "ecs": partial(_export_events, format="ecs"),
+}
 """What ``audit export`` can write. Each is called with all that was given."""
 
 
 @click.command()
-@click.argument("directory", type=_FILE, metavar="[DIR]", required=False)
+@click.argument("target", type=_FILE, metavar="[DIR | FILE | -]", required=False)
 @click.option(
     "--format",
     "format",
     type=click.Choice(list(_FORMATS)),
     default="tiles",
     show_default=True,
-    help="tiles: a directory in the open form C2SP tlog-tiles, which outsiders verify.",
+    help="tiles: a directory in the open form C2SP tlog-tiles, which outsiders verify. ocsf, ecs: "
+    "events for a SIEM, one JSON object a line.",
+)
+@click.option(
+    "--first", type=_SIZE, metavar="INDEX", help="Begin the events with this entry; by default 0."
 )
 @_at_size
 @_signing_key
@@ -238,8 +284,9 @@ _FORMATS: Final[dict[str, Callable[..., None]]] = {"tiles": _export_tiles}
 @output_options("text", "json")
 def export(
     *,
-    directory: Path | None,
+    target: Path | None,
     format: str,
+    first: int | None,
     size: int | None,
     signing_key: Path | None,
     state: str | None,
@@ -249,8 +296,11 @@ def export(
 
     Run it again to add what is new: nothing else changes. The directory can be put on any web
     server. A log that has no signing key yet gets one, and that is said.
+
+    With --format ocsf or ecs, write its entries as events for a SIEM instead, to FILE or to
+    standard output. To go on later, give --first one more than the last event's sequence number.
     """
-    _FORMATS[format](directory, size, signing_key, state, out)
+    _FORMATS[format](target, size=size, first=first, signing_key=signing_key, state=state, out=out)
 
 
 def _head(checkpoint: Checkpoint) -> dict[str, Any]:
