@@ -995,6 +995,16 @@ def test_an_empty_log_verifies(state: State) -> None:
     assert state.log.verify(forms=True) == Head(0, merkle.EMPTY_ROOT)
 
 
+def test_a_log_of_some_hundred_entries_verifies_in_every_form(state: State) -> None:
+    """Verifying, proving and opening are the same for large numbers, over several reads."""
+    record(state, 300)
+    for forms in (False, True):
+        assert state.log.verify(forms=forms).size == 300
+    proof = state.log.prove_inclusion(299)
+    merkle.verify_inclusion(proof.leaf_hash, 299, 300, list(proof.hashes), proof.root)
+    assert state.log.open(299)["account"] is not None
+
+
 def test_progress_is_told_up_to_the_whole(state: State) -> None:
     """Progress rises, never beyond the total, and ends at it."""
     drafts = [drafted(number) for number in range(60)]
