@@ -519,7 +519,7 @@ def assert_decided_alike_from_the_entry(asked: Request, policy: Policy) -> None:
     """Decide, make the entry, and decide again from the leaf and the opened envelopes alone."""
     decision = policy.decide(asked)
     draft = draft_decision(decision, readings=policy.readings)
-    sealed = {subject.kind.value: dict(told) for subject, told in draft.sealed}
+    sealed = {subject.kind.value: dict(told) for subject, told, _ in draft.sealed}
     again = policy.decide(restored(read_leaf(finished(draft)), sealed))
     assert again.allowed == decision.allowed
     assert [(f.check, f.outcome, f.code, f.facts) for f in again.findings] == [

@@ -26,7 +26,7 @@ SIZE = 21
 COLUMNS = {
     "log_entries": ("idx", "leaf", "nodes"),
     "envelopes": ("idx", "slot", "token", "ciphertext"),
-    "log_head": ("id", "size", "root", "frontier"),
+    "log_head": ("id", "size", "root", "frontier", "first"),
 }
 KEYS = {"log_entries": ("idx",), "envelopes": ("idx", "slot"), "log_head": ("id",)}
 
@@ -175,7 +175,7 @@ def insert(connection: sqlite3.Connection, chance: random.Random) -> int | None:
         )
     else:
         connection.execute(
-            "INSERT INTO log_head SELECT ?, size, root, frontier FROM log_head",
+            "INSERT INTO log_head SELECT ?, size, root, frontier, first FROM log_head",
             (chance.choice([0, 2, -1, 2**40]),),
         )
     return None

@@ -87,7 +87,7 @@ def test_a_new_state_has_an_empty_log_with_an_id(store: Store) -> None:
     with store.reading() as connection:
         [head] = connection.execute(select(tables.log_head)).all()
         [about] = connection.execute(select(meta)).all()
-    assert tuple(head) == (1, 0, hashlib.sha256(b"").digest(), b"")
+    assert tuple(head) == (1, 0, hashlib.sha256(b"").digest(), b"", 0)
     assert tuple(about) == (1, engine.SCHEMA_VERSION, store.log_id, NOW)
 
 
@@ -496,6 +496,8 @@ def test_a_state_of_version_1_gets_the_tables_for_evidence(url: str, postgresql:
         url,
         "INSERT INTO notices VALUES ('n', '2026-06-02', true, NULL)",
         *(f"DROP TABLE {n}" for n in ("cosignatures", "witnesses", "checkpoints", "signing_keys")),
+        "DROP TABLE legal_holds",
+        "ALTER TABLE log_head DROP COLUMN first",
         "UPDATE meta SET schema_version = 1",
     )
     with opened(url) as store, store.reading() as connection:

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 import structlog
 from sqlalchemy import bindparam, insert, literal_column, select, update
 
-from .errors import AutomationRulesError, LogError, NotRecordedError, VerificationError
+from .errors import (
+    AutomationRulesError,
+    LogError,
+    NotRecordedError,
+    RegistryError,
+    VerificationError,
+)
 from .leaf import MAX_LEAF, Draft, draft_decision, draft_rollback
 from .merkle import (
     HASH_SIZE,
@@ -38,6 +44,7 @@ from .verification import (
     READ_HEAD,
     entries_table,
     head_table,
+    read_first,
     read_head,
     sealed_table,
     verify_log,
@@ -54,7 +61,7 @@ if TYPE_CHECKING:
     from .decision import Decision
     from .merkle import NodeOf
     from .store import Store
-    from .vault import Vault
+    from .vault import SubjectKey, Vault
 
     Finished = tuple[bytes, Sequence[Envelope]]
 
@@ -96,9 +103,9 @@ _READ_LEAVES: Final = (
 )
 _READ_NODES: Final = select(entries_table.c.nodes).where(entries_table.c.idx == bindparam("idx"))
 _READ_ENVELOPES: Final = (
-    select(sealed_table.c.slot, sealed_table.c.token, sealed_table.c.ciphertext)
-    .where(sealed_table.c.idx == bindparam("idx"))
-    .order_by(sealed_table.c.slot)
+    select(sealed_table.c.idx, sealed_table.c.slot, sealed_table.c.token, sealed_table.c.ciphertext)
+    .where(sealed_table.c.idx >= bindparam("first"), sealed_table.c.idx < bindparam("after"))
+    .order_by(sealed_table.c.idx, sealed_table.c.slot)
 )
 
 
@@ -272,11 +279,33 @@ class DecisionLog:
         _announce(drafts[0], receipt)
         return receipt
 
+    def record_change(self, change: Callable[[Direct], Draft]) -> Receipt:
+        """Change the state and record it, in one transaction; return when both are durable.
+
+        ``change`` works inside the transaction, in which no entry is added by anybody else, and
+        returns the entry.
+
+        Raises:
+            RegistryError: ``change`` refused; nothing was changed or written.
+            NotRecordedError: it could not be made durable; nothing was changed or written.
+        """
+        drafts: list[Draft] = []
+
+        def finish(direct: Direct) -> list[Finished]:
+            drafts.append(change(direct))
+            return self._finish(direct, drafts)
+
+        [receipt] = self._append(finish)
+        _announce(drafts[0], receipt)
+        return receipt
+
     def _finish(self, direct: Direct, drafts: Sequence[Draft]) -> list[Finished]:
         """Give every subject its token and key, and finish the entries with them."""
         if self._vault is None:
             raise NotRecordedError("the log was opened without its vault: it can only be read")
         subjects = {subject for draft in drafts for subject in draft.subjects}
+        if not subjects:
+            return [draft.finish({}) for draft in drafts]
         keys = self._vault.keys(direct, subjects, drafts[0].at)
         return [draft.finish(keys) for draft in drafts]
 
@@ -304,7 +333,7 @@ class DecisionLog:
                     raise
             if heads is not None and not went_back:
                 heads.remember(log_id, Head(receipts[-1].size, receipts[-1].root))
-        except NotRecordedError:
+        except (NotRecordedError, RegistryError):
             raise
         except Exception as error:
             raise _not_recorded(error) from error
@@ -338,39 +367,76 @@ class DecisionLog:
         with self._reading() as direct:
             return read_head(direct)[0]
 
+    def first(self) -> int:
+        """Return the number of the first entry that is kept; those before it were pruned.
+
+        Raises:
+            StoreError: the state cannot be read.
+            VerificationError: the head does not hold.
+        """
+        with self._reading() as direct:
+            return read_first(direct)
+
     def entry(self, index: int) -> Entry:
         """Return one entry.
 
         Raises:
-            LogError: there is none at that index.
+            LogError: there is none at that index, or it was pruned.
         """
         for entry in self.entries(index, index + 1):
             return entry
         raise LogError(f"there is no entry {index}: the log has {self.head().size}")
 
-    def entries(self, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
-        """Yield the entries from ``start`` up to before ``stop``, or to the end.
+    def entries(self, start: int | None = None, stop: int | None = None) -> Iterator[Entry]:
+        """Yield the entries from ``start``, or the first that is kept, up to before ``stop``.
 
-        They are read some at a time, however many there are.
+        Without ``stop``, to the end. They are read some at a time, however many there are.
 
         Raises:
-            LogError: ``start`` is negative.
+            LogError: ``start`` is negative, or was pruned.
             VerificationError: an entry is missing or cannot be read.
         """
-        if start < 0:
-            raise LogError("entries are counted from 0")
-        with self._reading() as direct:
-            size = read_head(direct)[0].size
-        stop = size if stop is None else min(stop, size)
-        for first in range(start, stop, AT_ONCE):
-            after = min(first + AT_ONCE, stop)
+        for first, after in self._spans(start, stop):
             with self._reading() as direct:
                 rows = direct.rows(_READ_LEAVES, first, after)
-            for index in range(first, after):
-                # A row that is missing leaves the later ones in its place.
-                if not rows or rows[0][0] != index or type(rows[0][1]) is not bytes:
-                    raise VerificationError(f"entry {index} is missing or unreadable", index=index)
-                yield Entry(index, rows.pop(0)[1])
+            yield from _entries(rows, first, after)
+
+    def opened(
+        self, start: int | None = None, stop: int | None = None
+    ) -> Iterator[tuple[Entry, dict[str, dict[str, Any] | None]]]:
+        """Yield entries as `entries` does, each with its sealed facts as `open` gives them.
+
+        Raises:
+            LogError: as `entries` and `open` do.
+            VerificationError: as `entries` and `open` do.
+        """
+        keys: dict[str, SubjectKey | None] = {}
+        for first, after in self._spans(start, stop):
+            if len(keys) > _KEYS_AT_ONCE:
+                keys.clear()
+            with self._reading() as direct:
+                found = [
+                    (entry, self._facts(direct, entry, sealed, keys))
+                    for entry, sealed in zip(
+                        _entries(direct.rows(_READ_LEAVES, first, after), first, after),
+                        _envelopes(direct, first, after),
+                        strict=True,
+                    )
+                ]
+            yield from found
+
+    def _spans(self, start: int | None, stop: int | None) -> Iterator[tuple[int, int]]:
+        """Yield where to read from and to, a few entries at a time."""
+        with self._reading() as direct:
+            size, kept = read_head(direct)[0].size, read_first(direct)
+        start = kept if start is None else start
+        if start < 0:
+            raise LogError("entries are counted from 0")
+        stop = size if stop is None else min(stop, size)
+        if start < min(kept, stop):
+            raise LogError(f"entry {start} was pruned: the log is kept from entry {kept} on")
+        for first in range(start, stop, AT_ONCE):
+            yield first, min(first + AT_ONCE, stop)
 
     def open(self, index: int) -> dict[str, dict[str, Any] | None]:
         """Return the sealed facts of one entry by slot; None where the subject was erased.
@@ -380,23 +446,37 @@ class DecisionLog:
                 wrapping key is not this state's.
             VerificationError: an envelope is missing or was changed.
         """
+        entry = self.entry(index)
+        with self._reading() as direct:
+            [sealed] = _envelopes(direct, index, index + 1)
+            return self._facts(direct, entry, sealed, {})
+
+    def _facts(
+        self,
+        direct: Direct,
+        entry: Entry,
+        sealed: Mapping[str, Envelope],
+        keys: dict[str, SubjectKey | None],
+    ) -> dict[str, dict[str, Any] | None]:
+        """Open the envelopes of one entry; ``keys`` are those found so far."""
         if self._vault is None:
             raise LogError("the log was opened without its vault: envelopes cannot be opened")
-        document = self.entry(index).document
+        document = entry.document
         name = document.get("decision_id") or document.get("event_id")
         facts: dict[str, dict[str, Any] | None] = {}
-        with self._reading() as direct:
-            stored = {row[0]: Envelope(*row) for row in direct.rows(_READ_ENVELOPES, index)}
-            for slot, token in document["tokens"].items():
-                key = self._vault.find(direct, token)
-                if key is None:
-                    facts[slot] = None
-                elif slot not in stored or stored[slot].digest != document["envelopes"][slot]:
-                    raise VerificationError(
-                        f"an envelope of entry {index} is missing or was changed", index=index
-                    )
-                else:
-                    facts[slot] = key.open(stored[slot], entry=str(name))
+        for slot, token in document["tokens"].items():
+            if token not in keys:
+                keys[token] = self._vault.find(direct, token)
+            key = keys[token]
+            if key is None:
+                facts[slot] = None
+            elif slot not in sealed or sealed[slot].digest != document["envelopes"][slot]:
+                raise VerificationError(
+                    f"an envelope of entry {entry.index} is missing or was changed",
+                    index=entry.index,
+                )
+            else:
+                facts[slot] = key.open(sealed[slot], entry=str(name))
         return facts
 
     # --- proving ----------------------------------------------------------------------------
@@ -499,6 +579,26 @@ def mask(
         return draft_decision(decision, readings=readings, request_id=request_id)
     except Exception as error:
         raise _not_recorded(error) from error
+
+
+def _entries(rows: Sequence[tuple[Any, ...]], first: int, after: int) -> Iterator[Entry]:
+    for at, index in enumerate(range(first, after)):
+        # A row that is missing leaves the later ones in its place.
+        if at == len(rows) or rows[at][0] != index or type(rows[at][1]) is not bytes:
+            raise VerificationError(f"entry {index} is missing or unreadable", index=index)
+        yield Entry(index, rows[at][1])
+
+
+def _envelopes(direct: Direct, first: int, after: int) -> list[dict[str, Envelope]]:
+    """Return the envelopes of each of these entries by slot."""
+    found: list[dict[str, Envelope]] = [{} for _ in range(first, after)]
+    for index, *envelope in direct.rows(_READ_ENVELOPES, first, after):
+        found[index - first][envelope[0]] = Envelope(*envelope)
+    return found
+
+
+_KEYS_AT_ONCE: Final = 10_000
+"""How many subjects' keys are kept while many entries are opened."""
 
 
 def _insert(direct: Direct, frontier: Frontier, finished: Sequence[Finished]) -> list[Receipt]:

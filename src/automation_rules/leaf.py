@@ -13,7 +13,7 @@ import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .actions import Action, Role, TodoKind
 from .clock import to_utc
@@ -32,7 +32,18 @@ if TYPE_CHECKING:
     from .request import Request
     from .vault import Envelope, SubjectKey
 
-__all__ = ["MAX_LEAF", "Draft", "draft_decision", "draft_rollback", "instant"]
+__all__ = [
+    "HELD",
+    "MAX_LEAF",
+    "Draft",
+    "Sealed",
+    "draft_decision",
+    "draft_erasure",
+    "draft_hold",
+    "draft_retention",
+    "draft_rollback",
+    "instant",
+]
 
 MAX_LEAF: Final = 65_535
 """The most bytes of a leaf, so that an entry bundle of C2SP tlog-tiles can carry it."""
@@ -40,6 +51,9 @@ MAX_LEAF: Final = 65_535
 VERSION: Final = 1
 UNKNOWN: Final = "unknown"
 OTHER: Final = "other"
+
+HELD: Final = "held"
+"""The slot of whom a legal hold is about: beside it stands who placed or released it."""
 
 MAX_NAME: Final = 1000
 CHECK_ID: Final = r"^[A-Za-z0-9_.:() -]{1,1000}$"
@@ -56,6 +70,19 @@ _SECTORS: Final = ("social",)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
+class Sealed(NamedTuple):
+    """A subject's facts before they are sealed, and their slot: by default the subject's kind."""
+
+    subject: Subject
+    facts: Mapping[str, Any]
+    own_slot: str | None = None
+
+    @property
+    def slot(self) -> str:
+        """The slot among the entry's tokens and envelopes."""
+        return self.own_slot or self.subject.kind.value
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """An entry before its subjects have tokens: what the leaf says, and what is sealed."""
@@ -63,12 +90,12 @@ class Draft:
     id: str
     at: datetime
     body: Mapping[str, Any]
-    sealed: tuple[tuple[Subject, Mapping[str, Any]], ...] = field(repr=False)
+    sealed: tuple[Sealed, ...] = field(repr=False)
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
         """Who needs a token and a key."""
-        return tuple(subject for subject, _ in self.sealed)
+        return tuple(dict.fromkeys(sealed.subject for sealed in self.sealed))
 
     def finish(self, keys: Mapping[Subject, SubjectKey]) -> tuple[bytes, list[Envelope]]:
         """Return the leaf and its envelopes.
@@ -77,8 +104,8 @@ class Draft:
             NotRecordedError: the leaf would be too large.
         """
         envelopes = [
-            keys[subject].seal(facts, entry=self.id, slot=subject.kind.value)
-            for subject, facts in self.sealed
+            keys[sealed.subject].seal(sealed.facts, entry=self.id, slot=sealed.slot)
+            for sealed in self.sealed
         ]
         leaf = canonical(
             {
@@ -141,16 +168,59 @@ def draft_rollback(
 
     ``expected`` is the head that was remembered, ``found`` the one that is there.
     """
-    event_id = str(uuid.uuid4())
-    body = {
-        "v": VERSION,
-        "type": "rollback_acknowledged",
-        "event_id": event_id,
-        "time": instant(at),
-        "expected": {"size": expected.size, "root": expected.root.hex()},
-        "found": {"size": found.size, "root": found.root.hex()},
+    said = {"expected": _head(expected), "found": _head(found)}
+    return _event("rollback_acknowledged", at, said, _operator(landlord, by))
+
+
+def draft_erasure(
+    *, at: datetime, kind: Kind, token: str | None, envelopes: int, registry: int
+) -> Draft:
+    """Return the entry of an erasure, which names nothing of what was erased.
+
+    ``token`` stood for the subject in earlier entries, None when in none; ``envelopes`` and
+    ``registry`` count what was deleted or blanked.
+    """
+    said = {
+        "subject": {"kind": kind.value, "token": token},
+        "counts": {"envelopes": envelopes, "registry": registry},
     }
-    return Draft(event_id, to_utc(at), body, ((Subject(Kind.OPERATOR, landlord, by), {"id": by}),))
+    return _event("erasure", at, said)
+
+
+def draft_hold(
+    *, at: datetime, subject: Subject, by: str, placed: bool, reason: str | None = None
+) -> Draft:
+    """Return the entry of a legal hold that was placed, or released, by a person.
+
+    The reason is sealed with the subject's identifier, and is erased with it.
+    """
+    held = {"id": subject.id} if reason is None else {"id": subject.id, "reason": reason}
+    said = {"kind": subject.kind.value, "change": "placed" if placed else "released"}
+    return _event("hold", at, said, Sealed(subject, held, HELD), _operator(subject.landlord, by))
+
+
+def draft_retention(*, at: datetime, before: datetime, first: int, exported: Head) -> Draft:
+    """Return the entry of a pruning.
+
+    Entries before ``first``, all older than ``before``, are gone; ``exported`` is the head of the
+    verified export that holds them.
+    """
+    said = {"before": instant(before), "first": first, "exported": _head(exported)}
+    return _event("retention", at, said)
+
+
+def _event(type: str, at: datetime, said: Mapping[str, Any], *sealed: Sealed) -> Draft:
+    event_id = str(uuid.uuid4())
+    body = {"v": VERSION, "type": type, "event_id": event_id, "time": instant(at), **said}
+    return Draft(event_id, to_utc(at), body, tuple(sealed))
+
+
+def _head(head: Head) -> dict[str, Any]:
+    return {"size": head.size, "root": head.root.hex()}
+
+
+def _operator(landlord: str | None, id: str) -> Sealed:
+    return Sealed(Subject(Kind.OPERATOR, landlord, id), {"id": id})
 
 
 def instant(at: datetime) -> str:
@@ -254,13 +324,13 @@ def _declared_on(declared: object) -> str | None:
     return "not_declared" if declared is NOT_DECLARED else None
 
 
-def _sealed(request: Request, request_id: str | None) -> list[tuple[Subject, Mapping[str, Any]]]:
+def _sealed(request: Request, request_id: str | None) -> list[Sealed]:
     """Return every subject of the request, each with its facts that the leaf must not hold."""
     landlord, resource = request.context.landlord, request.resource
     code = request.subject.sms_code
 
-    def of(kind: Kind, id: str, facts: Mapping[str, Any]) -> tuple[Subject, Mapping[str, Any]]:
-        return Subject(kind, landlord.id, id), facts
+    def of(kind: Kind, id: str, facts: Mapping[str, Any]) -> Sealed:
+        return Sealed(Subject(kind, landlord.id, id), facts)
 
     sealed = [of(Kind.ACCOUNT, request.subject.id, _account_facts(request))]
     if code is not None and code.provided_by is not None:

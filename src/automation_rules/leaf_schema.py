@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from .accounts import AccountStatus
 from .actions import Action, Role, TodoKind
 from .errors import VerificationError
-from .leaf import CHECK_ID, CLAIM, CODE, MAX_NAME
+from .leaf import CHECK_ID, CLAIM, CODE, HELD, MAX_NAME
 from .readings import READINGS
 from .vault import Kind, canonical
 from .windows import Nation
@@ -64,7 +64,9 @@ class _Check(_Closed):
 
 if TYPE_CHECKING:
     _Readings = dict[str, str]
+    _Slot = str
 else:
+    _Slot = Literal[(*(kind.value for kind in Kind), HELD)]
     _Readings = create_model(
         "_Readings",
         __base__=_Closed,
@@ -121,8 +123,8 @@ class _Head(_Closed):
 class _Leaf(_Closed):
     v: Literal[1]
     time: _Instant
-    tokens: dict[Kind, _Token]
-    envelopes: dict[Kind, _Sha256]
+    tokens: dict[_Slot, _Token]
+    envelopes: dict[_Slot, _Sha256]
 
 
 class _Decision(_Leaf):
@@ -153,10 +155,45 @@ class _RollbackAcknowledged(_Leaf):
     found: _Head
 
 
-_FIELDS: Final = {*_Decision.model_fields, *_RollbackAcknowledged.model_fields}
-_LEAF: Final[TypeAdapter[_Decision | _RollbackAcknowledged]] = TypeAdapter(
-    Annotated[_Decision | _RollbackAcknowledged, Field(discriminator="type")]
-)
+class _Erased(_Closed):
+    kind: Kind
+    token: _Token | None
+
+
+class _Counts(_Closed):
+    envelopes: _Count
+    registry: _Count
+
+
+class _Erasure(_Leaf):
+    type: Literal["erasure"]
+    event_id: _Uuid
+    subject: _Erased
+    counts: _Counts
+
+
+class _Hold(_Leaf):
+    type: Literal["hold"]
+    event_id: _Uuid
+    kind: Kind
+    change: Literal["placed", "released"]
+
+
+class _Retention(_Leaf):
+    type: Literal["retention"]
+    event_id: _Uuid
+    before: _Instant
+    first: _Count
+    exported: _Head
+
+
+_AnyLeaf = _Decision | _RollbackAcknowledged | _Erasure | _Hold | _Retention
+_FIELDS: Final = {
+    name
+    for leaf in (_Decision, _RollbackAcknowledged, _Erasure, _Hold, _Retention)
+    for name in leaf.model_fields
+}
+_LEAF: Final[TypeAdapter[_AnyLeaf]] = TypeAdapter(Annotated[_AnyLeaf, Field(discriminator="type")])
 
 
 def read_leaf(leaf: bytes, *, index: int | None = None) -> dict[str, Any]:

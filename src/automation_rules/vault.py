@@ -29,17 +29,18 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, delete, exists, insert, literal_column, select, update
 
 from .clock import to_utc
 from .errors import LogError, VerificationError
+from .store.tables import envelopes, legal_holds
 from .store.tables import subjects as subjects_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Dialect, Insert, Select, Table, TableClause, Update
+    from sqlalchemy import Delete, Dialect, Insert, Select, Table, TableClause, Update
     from sqlalchemy.engine.interfaces import DBAPICursor
 
 __all__ = [
@@ -300,7 +301,7 @@ class Direct:
         self._cursor.execute(self._texts[statement], parameters)
         return self._cursor.fetchall()  # type: ignore[return-value]
 
-    def change(self, statement: Insert | Update, *rows: tuple[object, ...]) -> None:
+    def change(self, statement: Insert | Update | Delete, *rows: tuple[object, ...]) -> None:
         """Execute the statement once for each row of parameters."""
         if len(rows) == 1:
             self._cursor.execute(self._texts[statement], rows[0])
@@ -325,14 +326,14 @@ _DAMAGED: Final = ("XX", "58")
 """The classes of PostgreSQL's errors that mean the stored data: internal and system errors."""
 
 
-class _Texts(dict["Select[Any] | Insert | Update", str]):
+class _Texts(dict["Select[Any] | Insert | Update | Delete", str]):
     """Statements as one database writes them, with positional parameters."""
 
     def __init__(self, dialect: Dialect) -> None:
         style = "qmark" if dialect.name == "sqlite" else "format"
         self._dialect = type(dialect)(paramstyle=style)  # type: ignore[call-arg]
 
-    def __missing__(self, statement: Select[Any] | Insert | Update) -> str:
+    def __missing__(self, statement: Select[Any] | Insert | Update | Delete) -> str:
         return self.setdefault(statement, str(statement.compile(dialect=self._dialect)))
 
 
@@ -372,8 +373,57 @@ class Vault:
                 added.append(self._row(token, subject.kind.value, lookup, key, now))
                 keys[subject] = SubjectKey(token, key)
         if added:
+            # A key that was rotated since must wrap nothing more.
+            self._unwrap(direct.rows(_FIND, _LOOKUP_KEY, b"")[0])
             direct.change(_ADD, *added)
         return keys
+
+    def token(self, direct: Direct, subject: Subject) -> str | None:
+        """Return a subject's token; None when it has none, or was erased.
+
+        Raises:
+            LogError: the wrapping key is not this state's.
+            VerificationError: a row was changed.
+        """
+        lookup_key = self._find_lookup_key(direct)
+        if lookup_key is None:
+            return None
+        rows = direct.rows(_FIND, subject.kind.value, _lookup(lookup_key, subject))
+        return str(rows[0][0]) if rows else None
+
+    def forget(self, direct: Direct, token: str) -> bytes:
+        """Delete a subject's key, and all that leads from it to its token; return the lost key.
+
+        The bytes are those that stood in the state: the key as it was wrapped.
+        """
+        wrapped: bytes = direct.rows(FIND_TOKEN, token)[0][3]
+        direct.change(_FORGET, (token,))
+        return wrapped
+
+    def forget_unused(self, direct: Direct) -> None:
+        """Delete the keys of all subjects that have no envelope any more and are not held."""
+        direct.change(_FORGET_UNUSED, ())
+
+    def rewrap(self, direct: Direct, key: WrappingKey) -> int:
+        """Wrap every subject's key under another wrapping key; return how many there are.
+
+        ``direct`` is in a transaction that writes, with the log's head locked. From its commit on
+        only the other key opens anything.
+
+        Raises:
+            LogError: the wrapping key is not this state's.
+            VerificationError: a row was changed.
+        """
+        after, count = "", 0
+        while rows := direct.rows(_FROM, after):
+            changed = []
+            for row in rows:
+                token, kind, lookup, _, created_at = row
+                bound = _row_binding(token, kind, lookup, created_at)
+                changed.append((key.wrap(self._unwrap(row), bound), token))
+            direct.change(_REWRAP, *changed)
+            after, count = rows[-1][0], count + len(rows)
+        return count
 
     def find(self, direct: Direct, token: str) -> SubjectKey | None:
         """Return the key of a token; None when its subject was erased.
@@ -452,6 +502,17 @@ _FROM: Final = at_most(
     select(*_COLUMNS).where(_raw.c.token > bindparam("after")).order_by(_raw.c.token),
 )
 _ADD: Final = insert(_raw).values({column.name: bindparam(column.name) for column in _COLUMNS})
+_REWRAP: Final = (
+    update(_raw)
+    .values(wrapped_key=bindparam("wrapped_key"))
+    .where(_raw.c.token == bindparam("of_token"))
+)
+_FORGET: Final = delete(_raw).where(_raw.c.token == bindparam("token"))
+_FORGET_UNUSED: Final = delete(_raw).where(
+    _raw.c.token != literal_column(f"'{_LOOKUP_KEY}'"),
+    ~exists().where(envelopes.c.token == _raw.c.token),
+    ~exists().where(legal_holds.c.token == _raw.c.token),
+)
 
 
 def _derive(secret: bytes, purpose: bytes) -> bytes:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, func, literal_column, select
 
 from .errors import VerificationError
+from .leaf import HELD
 from .leaf_schema import read_leaf
 from .merkle import HASH_SIZE, Frontier, Head, leaf_hash
 from .store.tables import envelopes as envelopes_table
@@ -33,6 +34,7 @@ __all__ = [
     "READ_HEAD",
     "entries_table",
     "head_table",
+    "read_first",
     "read_head",
     "sealed_table",
     "verify_log",
@@ -48,6 +50,7 @@ AT_ONCE: Final = 128
 READ_HEAD: Final = select(head_table.c.size, head_table.c.root, head_table.c.frontier).where(
     head_table.c.id == literal_column("1")
 )
+_READ_FIRST: Final = select(head_table.c.first).where(head_table.c.id == literal_column("1"))
 _NEXT: Final = (
     select(entries_table.c.idx, entries_table.c.leaf, entries_table.c.nodes)
     .where(entries_table.c.idx >= bindparam("first"))
@@ -66,7 +69,9 @@ _LOWEST: Final = -(2**63)
 _DIGESTS: Final = b'"envelopes":{'
 _TOKENS: Final = b'"tokens":{'
 _NOTHING_SEALED: Final = _DIGESTS + b"}"
-_SLOTS: Final = frozenset(kind.value for kind in Kind)
+_SLOTS: Final = frozenset({HELD, *(kind.value for kind in Kind)})
+# Canonical JSON has sorted keys, and nothing that is sealed stands in such an entry.
+_PRUNES: Final = b',"tokens":{},"type":"retention","v":1}'
 
 
 def verify_log(
@@ -109,6 +114,9 @@ class _Scan:
         self._forms = forms
         self._frontier = Frontier()
         self._envelopes = 0
+        # Where the log begins: as its head says, and as its last entry of a pruning says.
+        self._first = _stored_first(direct)
+        self._pruned = 0
         self._fits = remembered is None or remembered.size == 0
         # The first hash over several entries that does not follow from them: the first of these
         # entries, and the one that it is stored beside.
@@ -168,16 +176,35 @@ class _Scan:
                 raise VerificationError(f"entry {size} {what}", index=size)
             if type(leaf) is not bytes or type(nodes) is not bytes:
                 raise VerificationError(f"entry {size} is not stored as bytes", index=size)
+            if index < self._first:
+                self._recompute_pruned(size, leaf, nodes)
+                continue
             completed = frontier.append(leaf_hash(leaf))
             if completed != nodes:
                 self._contradicted(size, completed, nodes)
+            if leaf.endswith(_PRUNES):
+                self._pruned = max(self._pruned, _first_kept(leaf, size))
             begins = at
             while at < envelopes and sealed[at][0] <= size:
                 at += 1
             if self._forms or begins < at or _NOTHING_SEALED not in leaf:
                 self._compare_envelopes(size, leaf, sealed[begins:at])
-            if remembered is not None and frontier.size == mark:
-                self._fits = frontier.root == remembered.root
+            if frontier.size == mark:
+                self._compare_mark()
+
+    def _recompute_pruned(self, index: int, leaf: bytes, nodes: bytes) -> None:
+        """Recompute the hashes over an entry of which only its own hash was kept."""
+        if leaf:
+            raise VerificationError(f"entry {index} was pruned, and is there again", index=index)
+        completed = self._frontier.append(nodes[:HASH_SIZE].ljust(HASH_SIZE, b"\0"))
+        if completed != nodes:
+            self._contradicted(index, completed, nodes)
+        if self._remembered is not None and self._frontier.size == self._remembered.size:
+            self._compare_mark()
+
+    def _compare_mark(self) -> None:
+        remembered = self._remembered
+        self._fits = remembered is None or self._frontier.root == remembered.root
 
     def _contradicted(self, index: int, completed: bytes, nodes: bytes) -> None:
         """Note that the hashes beside an entry are not those that it completes."""
@@ -253,6 +280,10 @@ class _Scan:
                 index=index,
             )
         self._compare_remembered(size)
+        if self._pruned != read_first(self._direct):
+            raise VerificationError(
+                f"the log begins at entry {self._first}, and its entries say {self._pruned}"
+            )
         [(envelopes,)] = self._direct.rows(_COUNT_SEALED)
         if envelopes != self._envelopes:
             raise _stray()
@@ -280,6 +311,21 @@ class _Scan:
         return VerificationError(
             f"the entries from {first} to {beside} are not those that were hashed", index=first
         )
+
+
+def _stored_first(direct: Direct) -> int:
+    try:
+        return read_first(direct)
+    except VerificationError:
+        # Told when the entries are recomputed, with the rest of the head.
+        return 0
+
+
+def _first_kept(leaf: bytes, index: int) -> int:
+    first = _parse(leaf, index).get("first")
+    if type(first) is not int or not 0 <= first <= index:
+        raise VerificationError(f"entry {index} is not what an entry can be", index=index)
+    return first
 
 
 def _stray() -> VerificationError:
@@ -328,6 +374,18 @@ def _parse(leaf: bytes, index: int) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
     raise VerificationError(f"entry {index} is not what an entry can be", index=index)
+
+
+def read_first(direct: Direct) -> int:
+    """Return the number of the first entry that is not pruned.
+
+    Raises:
+        VerificationError: it cannot be read.
+    """
+    rows = direct.rows(_READ_FIRST)
+    if len(rows) != 1 or type(rows[0][0]) is not int or rows[0][0] < 0:
+        raise VerificationError("the head of the log cannot be read")
+    return int(rows[0][0])
 
 
 def read_head(direct: Direct, statement: Any = READ_HEAD) -> tuple[Head, Frontier]:

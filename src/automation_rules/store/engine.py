@@ -24,6 +24,7 @@ from sqlalchemy import (
     inspect,
     make_url,
     select,
+    text,
     update,
 )
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -32,6 +33,7 @@ from ..errors import AutomationRulesError, SchemaError, StoreError
 from .tables import (
     checkpoints,
     cosignatures,
+    legal_holds,
     log_head,
     meta,
     metadata,
@@ -40,10 +42,10 @@ from .tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from types import TracebackType
 
-    from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy import URL, Connection, Engine, Table
 
     from ..clock import Clock
 
@@ -64,9 +66,11 @@ SCHEMA_VERSION: Final = 2
 
 
 def _add_evidence(connection: Connection) -> None:
-    """From version 1: the tables for signing keys, checkpoints and witnesses."""
-    added = [signing_keys, checkpoints, witnesses, cosignatures]
+    """From version 1: signing keys, checkpoints, witnesses, legal holds, the first entry kept."""
+    added = [signing_keys, checkpoints, witnesses, cosignatures, legal_holds]
     metadata.create_all(connection, tables=added, checkfirst=False)
+    number = log_head.c.first.type.compile(connection.dialect)
+    connection.execute(text(f"ALTER TABLE log_head ADD COLUMN first {number} DEFAULT 0 NOT NULL"))
 
 
 MIGRATIONS: Final[dict[int, Callable[[Connection], None]]] = {1: _add_evidence}
@@ -223,6 +227,25 @@ class Store:
         """
         with plain_errors(), self._reader.begin() as connection:
             yield connection
+
+    def scrub(self, traces: Collection[bytes], tables: Iterable[Table]) -> None:
+        """See that what was deleted is in no free space of the database's files either.
+
+        In SQLite the write-ahead log is emptied, and the file is written afresh if any of the
+        ``traces`` is still in it; on a server the ``tables`` are. No transaction may be open.
+
+        Raises:
+            StoreError: another program is using the state, or the disk has no room for a copy.
+        """
+        with plain_errors():
+            connection = self._writer.raw_connection()
+            try:
+                if self.path is None:
+                    _rewrite_tables(connection.driver_connection, tables)
+                else:
+                    _rewrite_file(connection.cursor(), self.path, [t for t in traces if t])
+            finally:
+                connection.close()
 
     def _schema(self, *, create: bool) -> str:
         """See that the schema is the current one; return the log's id."""
@@ -391,6 +414,48 @@ def make_durable(connection: sqlite3.Connection) -> None:
         "PRAGMA synchronous=FULL; PRAGMA fullfsync=ON; PRAGMA checkpoint_fullfsync=ON;"
         "PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;"
     )
+
+
+def _rewrite_file(cursor: Any, path: Path, traces: Sequence[bytes]) -> None:
+    _empty_journal(cursor)
+    if _holds(path, traces):
+        cursor.execute("VACUUM")
+        _empty_journal(cursor)
+
+
+def _empty_journal(cursor: Any) -> None:
+    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    if cursor.fetchone()[0]:
+        raise StoreError(
+            "another program is reading the state, so that its write-ahead log cannot be emptied: "
+            "end the other program"
+        )
+
+
+def _holds(path: Path, traces: Sequence[bytes]) -> bool:
+    """Whether any of the traces is in a file, read a piece at a time."""
+    overlap = max(map(len, traces), default=1) - 1
+    with path.open("rb") as file:
+        kept = b""
+        while piece := file.read(_PIECE):
+            seen = kept + piece
+            if any(trace in seen for trace in traces):
+                return True
+            kept = seen[len(seen) - overlap :]
+    return False
+
+
+_PIECE: Final = 1 << 20
+
+
+def _rewrite_tables(connection: Any, tables: Iterable[Table]) -> None:
+    connection.autocommit = True
+    try:
+        for table in tables:
+            # The names are our own.
+            connection.execute(f"VACUUM FULL {table.name}".encode())
+    finally:
+        connection.autocommit = False
 
 
 def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:

@@ -48,6 +48,7 @@ __all__ = [
     "cosignatures",
     "envelopes",
     "landlords",
+    "legal_holds",
     "log_entries",
     "log_head",
     "meta",
@@ -313,6 +314,8 @@ log_head: Final = Table(
     Column("size", _Big, nullable=False),
     Column("root", LargeBinary(32), nullable=False),
     Column("frontier", LargeBinary, nullable=False),
+    # Since schema version 2: the entries before it are pruned, and only their hashes are here.
+    Column("first", _Big, nullable=False, server_default="0"),
     CheckConstraint("id = 1", name="log_head_one_row"),
 )
 
@@ -343,6 +346,14 @@ subjects: Final = Table(
     Column("wrapped_key", LargeBinary, nullable=False),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("kind", "lookup", name="subjects_lookup"),
+)
+
+# Since schema version 2. The reason is sealed in the entry that placed the hold.
+legal_holds: Final = Table(
+    "legal_holds",
+    metadata,
+    Column("token", ForeignKey("subjects.token"), primary_key=True),
+    Column("placed_at", Instant, nullable=False),
 )
 
 # --- evidence for outsiders, since schema version 2 -----------------------------------------
