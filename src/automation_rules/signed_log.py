@@ -451,25 +451,21 @@ class SignedLog:
         assert verifier is not None  # noqa: S101 - for the type checker
         note = self.sign()
         checkpoint = Checkpoint.parse(SignedNote.parse(note).text)
-        with self._store.transaction() as connection:
-            take_turns(connection)
-            _keep_witness(connection, url, verifier)
+        with self._store.reading() as connection:
             old = _last_cosigned(connection, checkpoint.origin, str(verifier)) or 0
         try:
             found = add_checkpoint(url, note, old, self._log.prove_consistency, [verifier])
         except SplitViewError:
-            self._refused(url, checkpoint.size, self._clock.now())
+            now = self._clock.now()
+            with self._store.transaction() as connection:
+                take_turns(connection)
+                _keep_witness(connection, url, verifier, refused=(checkpoint.size, now))
             raise
         with self._store.transaction() as connection:
             take_turns(connection)
+            _keep_witness(connection, url, verifier)
             _keep_cosignature(connection, checkpoint, verifier, found[verifier])
-        self._refused(url, None, None)
         return checkpoint, found[verifier]
-
-    def _refused(self, url: str, size: int | None, at: datetime | None) -> None:
-        change = update(witnesses).where(witnesses.c.url == url)
-        with self._store.transaction() as connection:
-            connection.execute(change.values(refused_size=size, refused_at=at))
 
 
 def _memory(origin: str) -> str:
@@ -502,13 +498,22 @@ def _last_cosigned(connection: Connection, origin: str | None, key: str) -> int 
     return size
 
 
-def _keep_witness(connection: Connection, url: str, verifier: VerifierKey) -> None:
-    here = witnesses.c.url == url
-    values = {"verifier_key": str(verifier)}
-    if connection.execute(select(witnesses.c.url).where(here)).first() is None:
+def _keep_witness(
+    connection: Connection,
+    url: str,
+    verifier: VerifierKey,
+    *,
+    refused: tuple[int, datetime] | tuple[None, None] = (None, None),
+) -> None:
+    """Keep that a witness was asked: it signed, or ``refused`` a size at an instant."""
+    values = {
+        "verifier_key": str(verifier),
+        "refused_size": refused[0],
+        "refused_at": refused[1],
+    }
+    changed = connection.execute(update(witnesses).where(witnesses.c.url == url).values(values))
+    if not changed.rowcount:
         connection.execute(insert(witnesses).values(url=url, **values))
-    else:
-        connection.execute(update(witnesses).where(here).values(values))
 
 
 def _keep_cosignature(

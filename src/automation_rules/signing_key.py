@@ -102,7 +102,6 @@ class KeyFile:
             LogError: the file exists, or cannot be written.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._write(self.path, keys)
         except FileExistsError as error:
             raise LogError(
@@ -120,16 +119,13 @@ class KeyFile:
         """
         new = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            try:
-                self._write(new, keys)
-                new.replace(self.path)
-            except BaseException:
-                with suppress(OSError):
-                    new.unlink(missing_ok=True)
-                raise
+            self._write(new, keys)
+            new.replace(self.path)
         except OSError as error:
             raise self._unwritable() from error
+        finally:
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
 
     def _unwritable(self) -> LogError:
         return LogError(
@@ -137,6 +133,10 @@ class KeyFile:
         )
 
     def _write(self, path: Path, keys: Sequence[SignerKey]) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except FileExistsError as error:
+            raise NotADirectoryError(path.parent) from error
         lines = (*_ABOUT, *(key.secret for key in keys))
         with os.fdopen(
             os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"

@@ -98,9 +98,8 @@ def _cosignatures(
     url: str, note: SignedNote, body: bytes, keys: Collection[VerifierKey]
 ) -> dict[VerifierKey, Signature]:
     """Return the signatures in a witness's answer that are by the keys given."""
-    answered = SignedNote.parse(note.text.encode() + b"\n" + body)
     try:
-        return answered.verify(keys)
+        return SignedNote.parse(note.text.encode() + b"\n" + body).verify(keys)
     except VerificationError as error:
         raise VerificationError(f"the witness at {url} answered, but {error}") from error
 
@@ -139,8 +138,12 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _target(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("https", "http") and bool(parts.hostname)
+    except ValueError:
+        known = False
+    if not known or set(url) & {"?", "#"} or not url.isascii() or not url.isprintable():
         raise StoreError("a witness's URL has the form https://witness.example/prefix")
     return f"{url.rstrip('/')}/add-checkpoint"
 
