@@ -336,3 +336,18 @@ def test_a_forked_tree_has_no_consistency_proof() -> None:
     proof = merkle.consistency_proof(13, 20, forged.node)
     with pytest.raises(VerificationError, match="old root"):
         merkle.verify_consistency(13, honest.roots[13], 20, forged.roots[20], proof)
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_a_hash_of_another_length_is_no_hash(length: int) -> None:
+    """Each hash of a proof, and each root, has 32 bytes."""
+    leaf, other = merkle.leaf_hash(b"a"), merkle.leaf_hash(b"b")
+    root = merkle.node_hash(leaf, other)
+    merkle.verify_inclusion(leaf, 0, 2, [other], root)
+    merkle.verify_consistency(1, leaf, 2, root, [other])
+    wrong = bytes(length)
+    told = f"a hash has {length} bytes instead of 32"
+    with pytest.raises(VerificationError, match=told):
+        merkle.verify_inclusion(leaf, 0, 2, [wrong], root)
+    with pytest.raises(VerificationError, match=told):
+        merkle.verify_consistency(1, leaf, 2, root, [wrong])

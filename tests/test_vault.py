@@ -8,7 +8,7 @@ import os
 import sqlite3
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -150,6 +150,19 @@ def test_keys_and_subjects_are_not_shown_by_repr() -> None:
 
 
 # --- tokens -------------------------------------------------------------------------------
+
+
+def test_a_subject_is_kept_with_the_instant_it_was_first_met(store: Store, vault: Vault) -> None:
+    """The instant stands in the state to the microsecond, and meeting again does not move it."""
+    first_met = NOW + timedelta(microseconds=123457)
+    for now in (first_met, first_met + timedelta(days=1)):
+        with writing(store) as direct:
+            token = vault.keys(direct, [TENANT], now)[TENANT].token
+    with store.transaction() as connection:
+        [created_at] = connection.scalars(
+            select(subjects.c.created_at).where(subjects.c.token == token)
+        )
+    assert created_at == first_met
 
 
 def test_a_subject_keeps_its_token(store: Store, vault: Vault) -> None:
