@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import signal
 import tempfile
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
@@ -34,7 +37,15 @@ class Server:
         self._schemas = itertools.count(1)
 
     def close(self) -> None:
-        """Stop it, and remove its data."""
+        """Stop it without care for its data, and remove them."""
+        if hasattr(signal, "SIGQUIT"):
+            children = self._postmaster.children(recursive=True)
+            self._postmaster.send_signal(signal.SIGQUIT)
+            for child in children:
+                # It would give them five seconds to end by themselves.
+                with suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGKILL)
+            self._postmaster.wait(timeout=30)
         self._server.cleanup()
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -56,6 +67,10 @@ class Server:
         """The URL of its database."""
         return str(self._server.get_uri())
 
+    @property
+    def _postmaster(self) -> Any:
+        return self._server.get_postmaster_info().process
+
     def new_schema(self) -> str:
         """Return the URL of a new schema, which its connections see alone."""
         name = f"state_{next(self._schemas)}"
@@ -70,8 +85,7 @@ class Server:
 
     def kill(self) -> None:
         """Kill every process of the server, as a failing machine would."""
-        postmaster: Any = self._server.get_postmaster_info().process
-        processes = [postmaster, *postmaster.children(recursive=True)]
+        processes = [self._postmaster, *self._postmaster.children(recursive=True)]
         for process in processes:
             process.suspend()
         for process in processes:
