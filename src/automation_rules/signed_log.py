@@ -15,7 +15,7 @@ from sqlalchemy import func, insert, select, update
 from .checkpoint import Checkpoint, open_checkpoint
 from .errors import LogError, StoreError, VerificationError
 from .merkle import Head, verify_consistency
-from .signed_note import Algorithm, Signature, SignedNote, SignerKey, VerifierKey
+from .signed_note import Algorithm, Signature, SignedNote, SignerKey, VerifierKey, is_name
 from .store.engine import take_turns
 from .store.tables import checkpoints, cosignatures, signing_keys, witnesses
 from .tiles import read_checkpoint, write_tiles
@@ -117,8 +117,8 @@ class SignedLog:
         what it signed can only go on under another name: then its earlier keys are retired.
 
         Raises:
-            StoreError: it has another name already, and has not gone back.
-            LogError: the name or the file cannot be used.
+            StoreError: the name cannot be one; or it has another already, and has not gone back.
+            LogError: the file cannot be used.
         """
         known = self.origin
         if known is not None and origin in (None, known):
@@ -129,9 +129,12 @@ class SignedLog:
                 f"this log is signed as {known} already: what was signed under one name is not "
                 "proved under another"
             )
-        name = origin or f"automation-rules/{self._store.log_id}"
-        if len(name.encode()) > _MOST_ORIGIN:
-            raise LogError(f"an origin has at most {_MOST_ORIGIN} bytes")
+        name = f"automation-rules/{self._store.log_id}" if origin is None else origin
+        if not is_name(name) or not name.isprintable() or len(name.encode()) > _MOST_ORIGIN:
+            raise StoreError(
+                f"an origin has at most {_MOST_ORIGIN} bytes, without spaces or '+': use the form "
+                "example.org/acme-log"
+            )
         kinds = [Algorithm.ED25519, *([Algorithm.ML_DSA_44] if ml_dsa else [])]
         new = tuple(SignerKey.generate(name, kind) for kind in kinds)
         if known is not None:

@@ -39,6 +39,7 @@ __all__ = [
     "SignerKey",
     "VerifierKey",
     "from_base64",
+    "is_name",
     "to_base64",
 ]
 
@@ -128,7 +129,7 @@ class Signature:
             data = from_base64(text)
         except ValueError:
             data = b""
-        if not (line.startswith(_DASH) and space and _is_name(name) and len(data) > _ID_BYTES):
+        if not (line.startswith(_DASH) and space and is_name(name) and len(data) > _ID_BYTES):
             raise VerificationError("the note has a line below it that is no signature")
         return cls(name, data[:_ID_BYTES], data[_ID_BYTES:])
 
@@ -206,7 +207,7 @@ class VerifierKey:
         Raises:
             LogError: the name or the key is of another form.
         """
-        if not _is_name(self.name):
+        if not is_name(self.name):
             raise LogError(
                 "a key's name must not be empty nor have spaces or '+' in it: use the form "
                 "example.org/acme-log"
@@ -343,7 +344,8 @@ class SignerKey:
             raise LogError(_NO_ML_DSA) from error
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
+    """Whether signature lines can hold a name: not empty, without spaces and plus signs."""
     return bool(name) and "+" not in name and not any(map(str.isspace, name))
 
 
