@@ -571,6 +571,8 @@ def test_entry_and_envelopes_hold_everything_that_was_decided_from(
         {"context__expected_duration": "PT10H"},
         {"context__form": {}},
         {"context__form": {"fingerprint": "a", "tested_on": "2026-01-01"}},
+        {"context__form": {"fingerprint": "a", "tested_fingerprint": "b"}},
+        {"context__form": {"fingerprint": "b", "tested_fingerprint": "a"}},
         {
             "context__form": {
                 "fingerprint": "a",
@@ -1063,6 +1065,16 @@ def test_a_text_that_is_no_text_is_named(state: State, statement: str, index: in
     assert refused.value.index == index
 
 
+def test_a_row_that_is_not_there_is_told_as_missing(state: State) -> None:
+    """The first entry without a row is named, wherever the next one stands."""
+    record(state, 4)
+    for number in (2, 1):
+        damage(state, "DELETE FROM log_entries WHERE idx = ?", number)
+        with pytest.raises(VerificationError, match=f"entry {number} is missing") as refused:
+            state.log.verify()
+        assert refused.value.index == number
+
+
 def test_a_row_before_the_first_is_found(state: State) -> None:
     """Entries are counted from 0, and a row with a negative index does not belong."""
     record(state, 2)
@@ -1226,7 +1238,8 @@ def test_a_stored_hash_that_lies_is_told_from_an_entry_that_does(state: State) -
             spoiled[32 * level] ^= 1
             write = "UPDATE log_entries SET nodes = ? WHERE idx = 15"
             connection.execute(write, (bytes(spoiled),))
-        with pytest.raises(VerificationError, match="a hash beside entry 15") as refused:
+        told = f"a hash beside entry 15 is not that of the entries from {16 - 2**level} on"
+        with pytest.raises(VerificationError, match=told) as refused:
             state.log.verify()
         assert refused.value.index == 15
         damage(state, write, nodes)

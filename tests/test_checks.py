@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from automation_rules.checks import ManualCodeCheck, RoleCheck, TestModeCheck
+from automation_rules.checks import DeclarationCheck, ManualCodeCheck, RoleCheck, TestModeCheck
 from automation_rules.landlord_portal import landlord_portal
 from automation_rules.readings import READINGS
 from automation_rules.request import Request
@@ -766,3 +766,22 @@ def test_a_code_begins_to_count_and_lapses_once(provided_at: str, changes_at: st
 def test_no_check_is_taken_for_tests() -> None:
     """A test module may import the check of the test mode: pytest collects no test from it."""
     assert TestModeCheck.__test__ is False
+
+
+@pytest.mark.parametrize(
+    ("declared_on", "changes_at"),
+    [
+        ("2026-06-04", "2026-06-04T00:00:00+01:00"),
+        ("2026-06-03", "2026-06-03T00:00:00+01:00"),
+        ("2026-06-02", None),
+        ("2026-01-05", None),
+        (None, None),
+    ],
+)
+def test_a_declaration_counts_from_its_day(declared_on: str | None, changes_at: str | None) -> None:
+    """What changes for a declaration is the start of its London day, while that is to come."""
+    request = Request.from_document(
+        patched({**moment("2026-06-02T09:00:00+01:00"), f"{LL}/declared_on": declared_on})
+    )
+    expected = None if changes_at is None else parse_instant(changes_at)
+    assert DeclarationCheck().next_change(request) == expected
