@@ -289,11 +289,11 @@ class Workshop:
             path.write_text(mutant.sound, encoding="utf-8")
 
     def limit(self, tests: tuple[str, ...]) -> float:
-        """Five times what some tests take when nothing is broken, and half a minute."""
+        """Three times what some tests take when nothing is broken, and half a minute."""
         begun = time.monotonic()
         if self.outcome(tests, None) != SURVIVED:
             raise SystemExit(f"{' '.join(tests)}: do not pass as they are; mend that first")
-        return 5 * (time.monotonic() - begun) + 30
+        return 3 * (time.monotonic() - begun) + 30
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
