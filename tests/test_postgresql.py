@@ -124,15 +124,6 @@ def test_a_database_that_cannot_hold_every_name_is_refused(postgresql: Server) -
         Store.open(url, clock=CLOCK, create=True)
 
 
-def test_a_reader_cannot_write(store: Store) -> None:
-    """What is opened to read is read-only for the server too, and says so in our words."""
-    with (
-        pytest.raises(StoreError, match="the database is read-only: let the state's URL name"),
-        store.reading() as connection,
-    ):
-        connection.execute(insert(notices), notice("n"))
-
-
 # --- what goes wrong --------------------------------------------------------------------------
 
 

@@ -475,8 +475,7 @@ def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
             "`pip install automation-rules[postgresql]`"
         ) from error
     event.listen(engine, "connect", _set_up_postgresql)
-    reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    return reader, engine
+    return engine.execution_options(isolation_level="REPEATABLE READ"), engine
 
 
 _POSTGRESQL_OPTIONS: Final = {
