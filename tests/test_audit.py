@@ -1125,6 +1125,8 @@ def test_a_leaf_that_is_no_decision_is_found_when_forms_are_asked_for(state: Sta
         b'{"tokens":1,"envelopes":{"todo":"x"}}',
         b'{"tokens":{"todo":1},"envelopes":{"todo":"x"}}',
         b'{"tokens":{},"envelopes":{"todo":"x"}}',
+        b'{"tokens":{"tenant":"x"},"envelopes":{"todo":"x"}}',
+        b'{"tokens":{"tenant":"x","todo":"y"},"envelopes":{"todo":"x"}}',
         b"[" * 5000,
     ],
 )

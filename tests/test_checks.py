@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from automation_rules.checks import DeclarationCheck, ManualCodeCheck, RoleCheck, TestModeCheck
+from automation_rules.checks import (
+    DeclarationCheck,
+    ManualCodeCheck,
+    RoleCheck,
+    TestModeCheck,
+    WindowCheck,
+)
 from automation_rules.landlord_portal import landlord_portal
 from automation_rules.readings import READINGS
 from automation_rules.request import Request
@@ -785,3 +791,14 @@ def test_a_declaration_counts_from_its_day(declared_on: str | None, changes_at: 
     )
     expected = None if changes_at is None else parse_instant(changes_at)
     assert DeclarationCheck().next_change(request) == expected
+
+
+def test_the_hours_of_a_nation_may_be_asked_for() -> None:
+    """A nation named when asking for the hours comes before the reading."""
+    # The last Monday of August is a bank holiday everywhere but in Scotland.
+    monday = parse_instant("2026-08-31T09:00:00+01:00")
+    check = WindowCheck(nation="england-and-wales")
+    assert [check.portal_hours(nation).is_open(monday) for nation in (None, "scotland")] == [
+        False,
+        True,
+    ]
