@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,3 +41,20 @@ def own_server() -> Iterator[Server]:
     """Give a PostgreSQL server for one test, which may stop and kill it."""
     with Server() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _page_on_a_server(request: pytest.FixtureRequest) -> None:
+    """Run the page about PostgreSQL on a server, whose own tools its commands find."""
+    params = getattr(getattr(request.node, "callspec", None), "params", {})
+    if "place" not in request.fixturenames or params.get("name") != POSTGRESQL_PAGE:
+        return
+    request.getfixturevalue("place")
+    server: Server = request.getfixturevalue("postgresql")
+    patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    for name, value in server.environment("automation", "automation_rules").items():
+        patch.setenv(name, value)
+    patch.setenv("AUTOMATION_RULES_WRAPPING_KEY", base64.b64encode(bytes(range(32))).decode())
+
+
+POSTGRESQL_PAGE = "docs/how-to/postgresql.md"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -76,6 +77,16 @@ class Server:
         name = f"state_{next(self._schemas)}"
         self.execute(f"CREATE SCHEMA {name}")
         return f"{self.url}&options=-csearch_path%3D{name}"
+
+    def environment(self, user: str, database: str) -> dict[str, str]:
+        """Return what makes the server's own tools, and a state of that user, find it."""
+        host = str(make_url(self.url).query["host"])
+        return {
+            "AUTOMATION_RULES_STATE": f"postgresql://{user}@/{database}?host={host}",
+            "PGHOST": host,
+            "PGUSER": "postgres",
+            "PATH": f"{self._server.bin_path}{os.pathsep}{os.environ['PATH']}",
+        }
 
     def execute(self, statement: str, url: str | None = None) -> list[tuple[Any, ...]]:
         """Execute a statement as the database's owner; return its rows, if it has any."""
