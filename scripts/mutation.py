@@ -192,7 +192,7 @@ def unevaluated(code: str) -> list[tuple[_Place, _Place]]:
     ]
 
 
-def mutants(module: str, code: str) -> tuple[list[Mutant], int]:
+def mutants(module: str, code: str, seed: int) -> tuple[list[Mutant], int]:
     """Every mutant of a module, in order, and how many more stand where nothing is evaluated."""
     spans = unevaluated(code)
     tree = get_ast(code)
@@ -207,7 +207,7 @@ def mutants(module: str, code: str) -> tuple[list[Mutant], int]:
             line = lines[row - 1]
             place = f"{module} {operator} {line.strip()} {len(line[column:])}"
             alike[place] += 1
-            lot = hashlib.sha256(f"{SEED} {place} {alike[place]}".encode()).digest()
+            lot = hashlib.sha256(f"{seed} {place} {alike[place]}".encode()).digest()
             made.append(Mutant(module, code, operator, occurrence, lot))
         left_out += finder.count - len(finder.kept)
     return made, left_out
@@ -320,6 +320,23 @@ def digest(shop: Workshop) -> str:
     return hashed.hexdigest()
 
 
+def sample(shop: Workshop, seed: int) -> list[Mutant]:
+    """Draw from all modules, and tell what was drawn from."""
+    population, left_out = [], 0
+    for module in TESTS:
+        made, unseen = mutants(module, shop.read(module), seed)
+        population += made
+        left_out += unseen
+    drawn, passed_over = draw(population, SAMPLE)
+    print(
+        f"{len(drawn)} of {len(population)} mutants, seed {seed}, modules {digest(shop)}\n"
+        f"left out before drawing: {left_out} in annotations; "
+        f"after drawing: {passed_over} that cannot run or change nothing",
+        flush=True,
+    )
+    return drawn
+
+
 def known_outcomes(heading: str) -> dict[str, str]:
     """Outcomes of a run of the same commit that was broken off."""
     if not PROGRESS.exists():
@@ -352,8 +369,10 @@ def main() -> int:
     parser.add_argument(
         "--only", default="", help="part of a sampled mutant's name; writes nothing"
     )
+    parser.add_argument("--seed", type=int, default=SEED, help="another sample; writes nothing")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
+    recorded = not options.only and options.seed == SEED
     archive = committed()
     with tempfile.TemporaryDirectory() as directory:
         shops: Queue[Workshop] = Queue()
@@ -361,21 +380,10 @@ def main() -> int:
             place = Path(directory) / str(number)
             place.mkdir()
             shops.put(shop := Workshop(place, archive))
-        population, left_out = [], 0
-        for module in TESTS:
-            made, unseen = mutants(module, shop.read(module))
-            population += made
-            left_out += unseen
-        drawn, passed_over = draw(population, SAMPLE)
-        print(
-            f"{len(drawn)} of {len(population)} mutants, seed {SEED}, modules {digest(shop)}\n"
-            f"left out before drawing: {left_out} in annotations; "
-            f"after drawing: {passed_over} that cannot run or change nothing",
-            flush=True,
-        )
+        drawn = sample(shop, options.seed)
         drawn = [mutant for mutant in drawn if not options.only or options.only in mutant.name]
         heading = hashlib.sha256(archive).hexdigest()
-        outcomes = {} if options.only else known_outcomes(heading)
+        outcomes = known_outcomes(heading) if recorded else {}
         todo = [mutant for mutant in drawn if mutant.key not in outcomes]
         limits = {tests: shop.limit(tests) for tests in {TESTS[m.module] for m in todo}}
 
@@ -387,7 +395,7 @@ def main() -> int:
                 shops.put(shop)
 
         def keep() -> None:
-            if not options.only:
+            if recorded:
                 PROGRESS.parent.mkdir(exist_ok=True)
                 rows = [f"{key}\t{outcome}" for key, outcome in outcomes.items()]
                 PROGRESS.write_text("\n".join((heading, *rows)), encoding="utf-8")
@@ -399,12 +407,13 @@ def main() -> int:
                 if outcome != KILLED or len(outcomes) % 25 == 0:
                     print(f"{len(outcomes)}: {outcome}: {mutant.name}", flush=True)
         modules = digest(shop)
-    if not options.only:
-        rows = ["module\toperator\toccurrence\toutcome\tmutant"]
+    if recorded:
+        rows = [
+            f"# seed {SEED}, modules {modules}",
+            "module\toperator\toccurrence\toutcome\tmutant",
+        ]
         rows += [f"{m.key}\t{outcomes[m.key]}\t{m.name.partition(': ')[2]}" for m in drawn]
-        SAMPLE_FILE.write_text(
-            f"# seed {SEED}, modules {modules}\n" + "\n".join(rows) + "\n", encoding="utf-8"
-        )
+        SAMPLE_FILE.write_text("\n".join((*rows, "")), encoding="utf-8")
         PROGRESS.unlink(missing_ok=True)
     print(table(drawn, outcomes))
     survivors = [mutant for mutant in drawn if outcomes[mutant.key] == SURVIVED]
