@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from .commits import append_to_server, shared_commits
 from .deciding import decide, decide_growth
 from .hours import windows
 from .log import append, log_growth, verify
@@ -36,12 +37,21 @@ BENCHMARKS: Final[dict[str, Callable[[Size], Iterator[Row]]]] = {
     "decide": decide,
     "windows": windows,
     "append": append,
+    "append-server": append_to_server,
+    "group-commit": shared_commits,
     "verify": verify,
     "check": check,
     "growth": growth,
 }
 
-_LIBRARIES: Final = ("automation-rules", "pydantic", "holidays", "SQLAlchemy", "cryptography")
+_LIBRARIES: Final = (
+    "automation-rules",
+    "pydantic",
+    "holidays",
+    "SQLAlchemy",
+    "psycopg",
+    "cryptography",
+)
 
 
 def machine() -> dict[str, str]:

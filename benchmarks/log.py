@@ -30,7 +30,15 @@ if TYPE_CHECKING:
 
     from .measure import Row, Size
 
-__all__ = ["append", "log_growth", "opened_log", "record_decisions", "root_of", "verify"]
+__all__ = [
+    "append",
+    "log_growth",
+    "opened_log",
+    "record_decisions",
+    "root_of",
+    "verify",
+    "without_messages",
+]
 
 BATCH: Final = 100
 _LEAF: Final = b'{"decision":true,"filler":"%s","number":%012d}'
@@ -82,7 +90,7 @@ _INSERT: Final = "INSERT INTO leaves VALUES (?, ?)"
 
 
 @contextmanager
-def _without_messages() -> Iterator[None]:
+def without_messages() -> Iterator[None]:
     """Drop what the log tells about each entry: a terminal would be measured too."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
@@ -108,7 +116,7 @@ def opened_log(directory: Path, name: str = "state") -> Iterator[Opened]:
             Store.open(f"sqlite:///{path}", clock=SystemClock(), create=True)
         )
         vault = Vault(WrappingKey.create(key_path(path)))
-        stack.enter_context(_without_messages())
+        stack.enter_context(without_messages())
         heads = stack.enter_context(RememberedHeads(directory / f"{name}.heads"))
         bare = stack.enter_context(DecisionLog(store))
         yield Opened(bare, stack.enter_context(DecisionLog(store, vault, heads=heads)))

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.__main__ import BENCHMARKS, main  # noqa: E402
+from benchmarks.commits import ServerTable, opened_server_log  # noqa: E402
 from benchmarks.deciding import failing_checks, landlords, standard_requests  # noqa: E402
 from benchmarks.hours import (  # noqa: E402
     BEGINS,
@@ -126,6 +127,22 @@ def test_the_bare_table_keeps_what_the_log_keeps(tmp_path: Path) -> None:
         kept = [entry.leaf for entry in log.bare.entries()]
     assert kept == table.leaves() == leaves
     assert table.pragmas() == {"journal_mode": "wal", "synchronous": 2}
+    table.close()
+
+
+def test_the_bare_table_on_the_server_keeps_what_the_log_keeps(postgresql_url: str) -> None:
+    """What appends to a server are measured beside holds the same leaves, as durably."""
+    leaves = [leaf(number) for number in range(5)]
+    with opened_server_log(postgresql_url) as (bare, _):
+        table = ServerTable(postgresql_url)
+        for content in leaves[:3]:
+            bare.append(content)
+            table.append(content)
+        bare.append_many([(content, ()) for content in leaves[3:]])
+        table.append_many(leaves[3:])
+        kept = [entry.leaf for entry in bare.entries()]
+    assert kept == table.leaves() == leaves
+    assert table.settings() == {"fsync": "on", "synchronous_commit": "on"}
     table.close()
 
 
