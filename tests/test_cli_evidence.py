@@ -176,8 +176,18 @@ def test_a_key_can_stand_in_a_file(program: Program) -> None:
     """As it is sent by e-mail, with a line end behind it."""
     key = begun(program)
     program.ok("audit", "export", "out")
-    (program.folder / "acme.vkey").write_text(key + "\n", "utf-8")
-    program.ok("audit", "verify", "--tiles", "out", "--key", "acme.vkey")
+    program.ok("audit", "keys", "--vkey", "--output-file", "acme.vkey")
+    assert Path("acme.vkey").read_text("utf-8") == key + "\n"
+    verify = ("audit", "verify", "--tiles", "out", "--key", "acme.vkey")
+    program.ok(*verify)
+    program.ok("audit", "rotate-key")
+    two = program.ok("audit", "keys", "--vkey").out
+    Path("acme.vkey").write_text(two, "utf-8")
+    program.ok(*verify)
+    ran = program.run("audit", "witness", "http://127.0.0.1:9", "--witness-key", "acme.vkey")
+    assert (ran.code, "one key" in ran.err) == (2, True)
+    Path("acme.vkey").write_text("\n", "utf-8")
+    assert program.run(*verify).code == 2
 
 
 def test_export_asks_where_to_and_leaves_other_files_alone(program: Program) -> None:
@@ -231,7 +241,7 @@ def test_a_proof_is_one_file_that_convinces_a_stranger(
     changed = Path("one.tlog-proof").read_bytes().replace(b"index 1", b"index 0")
     Path("one.tlog-proof").write_bytes(changed)
     assert program.run("audit", "verify-proof", "one.tlog-proof", "--key", key).code == 1
-    command = [sys.executable, "-I", STRANGER, key, "one.tlog-proof"]
+    command = [sys.executable, "-I", str(STRANGER), key, "one.tlog-proof"]
     assert subprocess.run(command, check=False, capture_output=True).returncode == 1
 
 

@@ -16,7 +16,7 @@ from .audit import counted, progress_bar, show_entry, write_broken, write_holds
 from .common import OK, Output, output_options, say
 from .records import write_record
 from .state import open_store, parsed, state_option
-from .trust import VERIFIER_KEY, trust_options
+from .trust import VERIFIER_KEYS, trust_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,17 +127,22 @@ def _identity(log: SignedLog, path: Path) -> dict[str, Any]:
 
 
 @click.command()
+@click.option(
+    "--vkey", is_flag=True, help="Only the verifier keys in use, a line each: what others need."
+)
 @_signing_key
 @state_option
 @output_options("text", "json")
-def keys(*, signing_key: Path | None, state: str | None, out: Output) -> None:
+def keys(*, vkey: bool, signing_key: Path | None, state: str | None, out: Output) -> None:
     """Show the verifier keys of the log, earlier ones too, and its witnesses."""
     with _signing(state, signing_key) as (log, path):
         record = _identity(log, path)
-        if record["origin"] is None:
-            raise StoreError("this log has no keys yet: run `automation-rules audit init`")
+        _require_keys(log)
         retired = [str(k.verifier) for k in log.known_keys() if k.retired_at is not None]
         found = log.known_witnesses()
+    if vkey and out.format == "text":
+        out.write("".join(f"{key}\n" for key in record["verifier_key"]))
+        return
     if out.format == "json":
         asked = [
             {
@@ -521,7 +526,7 @@ def verify_consistency(*, old: Path, file: Path, trust: Trust, out: Output) -> i
 @click.argument("url")
 @click.option(
     "--witness-key",
-    type=VERIFIER_KEY,
+    type=VERIFIER_KEYS,
     metavar="VKEY",
     help="The witness's verifier key, or a file that holds it; needed the first time.",
 )
@@ -531,7 +536,7 @@ def verify_consistency(*, old: Path, file: Path, trust: Trust, out: Output) -> i
 def witness(
     *,
     url: str,
-    witness_key: VerifierKey | None,
+    witness_key: tuple[VerifierKey, ...] | None,
     signing_key: Path | None,
     state: str | None,
     out: Output,
@@ -542,9 +547,11 @@ def witness(
     signature goes below the checkpoint, into exports and proofs. Exit 1 when it saw another log
     of this name: then stop, and keep everything as it is.
     """
+    if witness_key is not None and len(witness_key) != 1:
+        raise click.UsageError("--witness-key must name one key")
     with _signing(state, signing_key) as (log, _):
         _require_keys(log)
-        checkpoint, signature = log.witness(url, witness_key)
+        checkpoint, signature = log.witness(url, witness_key[0] if witness_key else None)
     record = {**_head(checkpoint), "witness": signature.name, "time": _instant(signature.time)}
     write_record(out, "cosignature", record, said=ui("evidence.cosigned").to(out.lang))
 

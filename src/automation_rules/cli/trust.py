@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..signed_note import VerifierKey
 
-__all__ = ["VERIFIER_KEY", "Trust", "trust_options"]
+__all__ = ["VERIFIER_KEYS", "Trust", "trust_options"]
 
 _R = TypeVar("_R")
 _MOST_BYTES: Final = 65_536
@@ -30,23 +31,21 @@ class Trust:
     witnesses: tuple[VerifierKey, ...]
 
 
-class _VerifierKeyType(click.ParamType["VerifierKey"]):
-    """A verifier key, or a file that holds one."""
+class _VerifierKeys(click.ParamType["tuple[VerifierKey, ...]"]):
+    """A verifier key, or a file that holds one or more, a line each."""
 
     name = "verifier key"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> VerifierKey:
+    ) -> tuple[VerifierKey, ...]:
         from ..signed_note import VerifierKey
 
-        if isinstance(value, VerifierKey):
+        if isinstance(value, tuple):
             return value
         try:
-            if "+" in value:
-                return VerifierKey.parse(value)
-            with Path(value).open("rb") as file:
-                return VerifierKey.parse(file.read(_MOST_BYTES).decode().strip())
+            lines = [value] if "+" in value else _lines(Path(value))
+            return tuple(VerifierKey.parse(line) for line in lines)
         except LogError as error:
             self.fail(str(error), param, ctx)
         except (OSError, ValueError):
@@ -55,7 +54,16 @@ class _VerifierKeyType(click.ParamType["VerifierKey"]):
             )
 
 
-VERIFIER_KEY: Final = _VerifierKeyType()
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file that holds keys; raises `ValueError` when it has none."""
+    with path.open("rb") as file:
+        lines = file.read(_MOST_BYTES).decode().split()
+    if not lines:
+        raise ValueError("is empty")
+    return lines
+
+
+VERIFIER_KEYS: Final = _VerifierKeys()
 
 
 def trust_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
@@ -67,14 +75,18 @@ def trust_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[.
     def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
         @functools.wraps(function)
         def gathered(
-            *, keys: tuple[VerifierKey, ...], witnesses: tuple[VerifierKey, ...], **rest: Any
+            *,
+            keys: tuple[tuple[VerifierKey, ...], ...],
+            witnesses: tuple[tuple[VerifierKey, ...], ...],
+            **rest: Any,
         ) -> _R:
-            return function(trust=Trust(keys, witnesses), **rest)
+            trust = Trust(tuple(chain(*keys)), tuple(chain(*witnesses)))
+            return function(trust=trust, **rest)
 
         with_key = click.option(
             "--key",
             "keys",
-            type=VERIFIER_KEY,
+            type=VERIFIER_KEYS,
             required=required,
             multiple=True,
             metavar="VKEY",
@@ -83,7 +95,7 @@ def trust_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[.
         with_witness = click.option(
             "--witness",
             "witnesses",
-            type=VERIFIER_KEY,
+            type=VERIFIER_KEYS,
             multiple=True,
             metavar="VKEY",
             help="A witness that must have signed as well: its verifier key, or a file.",
