@@ -9,7 +9,8 @@
     ├── RegistryError                the registry refuses what was asked
     │   ├── NotRegisteredError       no such landlord, person or account
     │   ├── AlreadyRegisteredError   the identifier is taken
-    │   └── AccountLimitError        a third automation account
+    │   ├── AccountLimitError        a third automation account
+    │   └── LegalHoldError           what is held must not be erased
     ├── AccessCodeError              a daily code cannot be issued, taken or handed over
     └── StoreError                   the state cannot be opened, read or written
         ├── SchemaError              the state was written by another version
@@ -39,6 +40,7 @@ __all__ = [
     "InvalidInputError",
     "InvalidPolicyError",
     "InvalidRequestError",
+    "LegalHoldError",
     "LogError",
     "NotRecordedError",
     "NotRegisteredError",
@@ -118,6 +120,10 @@ class AlreadyRegisteredError(RegistryError):
 
 class AccountLimitError(RegistryError):
     """More than two automation accounts at a time (clauses ``step-2.limit``, ``terms.limit``)."""
+
+
+class LegalHoldError(RegistryError):
+    """A person or to-do is under a legal hold, and nothing about it may be erased."""
 
 
 class AccessCodeError(AutomationRulesError):
