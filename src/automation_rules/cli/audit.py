@@ -40,12 +40,13 @@ _ELSEWHERE: Final = {
     "init": "evidence:init",
     "keys": "evidence:keys",
     "proof": "evidence:proof",
+    "report": "report:report",
     "rotate-key": "evidence:rotate_key",
     "verify-consistency": "evidence:verify_consistency",
     "verify-proof": "evidence:verify_proof",
     "witness": "evidence:witness",
 }
-"""Commands for outsiders: module in this package, and name in it."""
+"""Commands for outsiders and readers: module in this package, and name in it."""
 
 _LISTED: Final = 20
 _READ_AT_ONCE: Final = 500

@@ -258,7 +258,7 @@ def _export_events(
     ):
         entries = log.entries() if first is None else log.entries(first)
         events = make(counted(entries, log.head().size, step), log_id=store.log_id)
-        out.write_lines(json.dumps(event, ensure_ascii=False) for event in events)
+        out.write_lines(json.dumps(event) for event in events)
 
 
 _FORMATS: Final[dict[str, Callable[..., None]]] = {
