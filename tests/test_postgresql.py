@@ -229,16 +229,33 @@ def terminate(postgresql: Server) -> None:
 def test_a_connection_that_broke_is_replaced(
     own_server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The append in hand is refused with a clear error; the next one, and reading, go on."""
+    """Reading and recording go on over new ones, without a word of trouble anywhere."""
     with opened(own_server.new_schema()) as state:
         state.log.append(b"first")
         with state.store.reading() as connection:
             connection.execute(select(notices))
         terminate(own_server)
         assert Registry(state.store, CLOCK).notices() == ()
-        with pytest.raises(NotRecordedError, match=AWAY):
-            state.log.append(b"lost")
+        terminate(own_server)
         assert state.log.append(b"second").index == 1
+    assert caplog.text == ""
+
+
+def test_an_append_that_loses_its_connection_is_refused(
+    own_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was begun is undone and the caller told; the next append goes on."""
+    with opened(own_server.new_schema()) as state:
+        state.log.append(b"first")
+
+        def finish(_: object) -> list[Any]:
+            terminate(own_server)
+            return [(b"lost", ())]
+
+        with pytest.raises(NotRecordedError, match=AWAY):
+            state.log._append(finish)
+        assert state.log.append(b"second").index == 1
+        assert [entry.leaf for entry in state.log.entries()] == [b"first", b"second"]
     assert caplog.text == ""
 
 

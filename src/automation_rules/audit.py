@@ -318,10 +318,15 @@ class DecisionLog:
             with plain_errors(), self._turn:
                 writer = self._writer or self._take()
                 try:
-                    if writer.begins:
-                        # It must hold the write lock before it reads the head.
-                        writer.cursor.execute("BEGIN IMMEDIATE")
-                    head, frontier = read_head(writer.direct, _LOCK_HEAD)
+                    try:
+                        head, frontier = _lock_head(writer)
+                    except database_errors():
+                        # A connection that was kept may have broken since; nothing is begun yet.
+                        if not getattr(writer.connection.driver_connection, "closed", False):
+                            raise
+                        writer.connection.invalidate()
+                        writer = self._take()
+                        head, frontier = _lock_head(writer)
                     if heads is not None and not went_back:
                         _require_extension(writer.direct, heads.get(log_id), head)
                     receipts = _insert(writer.direct, frontier, finish(writer.direct))
@@ -599,6 +604,14 @@ def _envelopes(direct: Direct, first: int, after: int) -> list[dict[str, Envelop
 
 _KEYS_AT_ONCE: Final = 10_000
 """How many subjects' keys are kept while many entries are opened."""
+
+
+def _lock_head(writer: _Writer) -> tuple[Head, Frontier]:
+    """Begin, and read the head once nobody else can move it."""
+    if writer.begins:
+        # It must hold the write lock before it reads the head.
+        writer.cursor.execute("BEGIN IMMEDIATE")
+    return read_head(writer.direct, _LOCK_HEAD)
 
 
 def _insert(direct: Direct, frontier: Frontier, finished: Sequence[Finished]) -> list[Receipt]:
