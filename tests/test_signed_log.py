@@ -23,6 +23,7 @@ from automation_rules.signing_key import SIGNING_KEY_VARIABLE, KeyFile, open_to_
 from automation_rules.store import Store
 from automation_rules.tiles import verify_tiles
 from automation_rules.witness import SplitViewError
+from servers import on_both_databases
 from witness_server import Witness, serving
 
 if TYPE_CHECKING:
@@ -62,11 +63,13 @@ class Opened:
 
 
 @contextmanager
-def opened(folder: Path, *, state: str = "state.sqlite3") -> Iterator[Opened]:
-    """Open the state in ``folder``, made when it is not there."""
+def opened(folder: Path, url: str | None = None) -> Iterator[Opened]:
+    """Open a state, by default the one in ``folder``, made when it is not there."""
     clock = FrozenClock(NOW)
     with (
-        Store.open(f"sqlite:///{folder / state}", clock=clock, create=True) as store,
+        Store.open(
+            url or f"sqlite:///{folder / 'state.sqlite3'}", clock=clock, create=True
+        ) as store,
         RememberedHeads(folder / "heads.sqlite3") as heads,
         DecisionLog(store, heads=heads) as log,
     ):
@@ -75,9 +78,9 @@ def opened(folder: Path, *, state: str = "state.sqlite3") -> Iterator[Opened]:
 
 
 @pytest.fixture
-def acme(tmp_path: Path) -> Iterator[Opened]:
+def acme(tmp_path: Path, url: str) -> Iterator[Opened]:
     """Return a signed log of five entries."""
-    with opened(tmp_path) as state:
+    with opened(tmp_path, url) as state:
         state.signed.init(ORIGIN)
         state.grow(5)
         yield state
@@ -244,6 +247,7 @@ def test_both_kinds_of_key_sign(tmp_path: Path) -> None:
         assert len(state.signed.finish_rotation()) == 2
 
 
+@on_both_databases
 def test_keys_are_rotated_with_an_overlap(acme: Opened) -> None:
     """Both sign until the old one is retired; old checkpoints verify with the old key for ever."""
     first = acme.signed.sign()
@@ -294,6 +298,7 @@ def test_the_key_of_another_log_does_not_sign(acme: Opened) -> None:
 # --- checkpoints
 
 
+@on_both_databases
 def test_a_checkpoint_is_signed_once(acme: Opened) -> None:
     """Without new entries it is the same to the byte; earlier ones can be had again."""
     five = acme.signed.sign()
@@ -372,7 +377,7 @@ def test_what_the_state_says_was_signed_counts_too(acme: Opened, tmp_path: Path)
     with acme.store.transaction() as connection:
         connection.exec_driver_sql("UPDATE log_entries SET leaf = x'00' WHERE idx = 2")
         connection.exec_driver_sql("DELETE FROM log_entries WHERE idx > 2")
-    with opened(tmp_path, state="other.sqlite3") as other:
+    with opened(tmp_path, f"sqlite:///{tmp_path / 'other'}") as other:
         other.grow(3)
         with other.store.reading() as connection:
             head = connection.exec_driver_sql("SELECT size, root, frontier FROM log_head").one()
@@ -387,6 +392,7 @@ def test_what_the_state_says_was_signed_counts_too(acme: Opened, tmp_path: Path)
 # --- exports and proofs
 
 
+@on_both_databases
 def test_an_export_is_verified_without_the_state(acme: Opened, tmp_path: Path) -> None:
     """It grows with the log, and takes an earlier checkpoint when asked to."""
     directory = tmp_path / "export"
@@ -468,6 +474,7 @@ def test_a_proof_that_would_not_convince_is_not_handed_out(acme: Opened) -> None
         acme.signed.prove(2)
 
 
+@on_both_databases
 def test_growth_is_proved_between_checkpoints(acme: Opened) -> None:
     """To somebody who holds the earlier one."""
     five = acme.signed.sign()
@@ -495,6 +502,7 @@ def witness(acme: Opened) -> Iterator[Witness]:
         yield served
 
 
+@on_both_databases
 def test_a_witness_signs_the_log_as_it_grows(
     acme: Opened, witness: Witness, tmp_path: Path
 ) -> None:
@@ -519,6 +527,7 @@ def test_a_witness_signs_the_log_as_it_grows(
     assert known.refused_size is None
 
 
+@on_both_databases
 def test_asking_again_keeps_the_later_signature(acme: Opened, witness: Witness) -> None:
     """Without new entries the witness says again, later, that this is the log."""
     acme.signed.witness(witness.url, witness.key.verifier)
@@ -558,6 +567,7 @@ def test_409_a_witness_that_saw_more_is_a_rollback(acme: Opened, witness: Witnes
         acme.signed.witness(witness.url, witness.key.verifier)
 
 
+@on_both_databases
 @pytest.mark.parametrize("size", [3, 5])
 def test_422_another_log_under_this_name_stops(acme: Opened, witness: Witness, size: int) -> None:
     """Both checkpoints are kept, and that it refused; nothing of its answer is believed."""
@@ -652,7 +662,7 @@ def test_a_witness_that_cannot_be_reached_is_said_to_be(acme: Opened, witness: W
 
 
 @pytest.mark.parametrize(
-    "url",
+    "address",
     [
         "",
         "witness.example",
@@ -664,10 +674,10 @@ def test_a_witness_that_cannot_be_reached_is_said_to_be(acme: Opened, witness: W
         "http://[::1",
     ],
 )
-def test_a_url_of_another_kind_is_refused(acme: Opened, witness: Witness, url: str) -> None:
+def test_a_url_of_another_kind_is_refused(acme: Opened, witness: Witness, address: str) -> None:
     """Only http and https, with a host, and nothing behind the path."""
     with pytest.raises(StoreError, match=r"https://witness\.example"):
-        acme.signed.witness(url, witness.key.verifier)
+        acme.signed.witness(address, witness.key.verifier)
 
 
 def test_rotated_keys_are_sent_to_the_witness(acme: Opened, witness: Witness) -> None:

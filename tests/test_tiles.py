@@ -455,3 +455,13 @@ def test_progress_is_told_while_verifying(whole: Path) -> None:
     told: list[tuple[int, int]] = []
     verify_tiles(whole, KEYS, progress=lambda done, total: told.append((done, total)))
     assert told == [(256, 600), (512, 600), (600, 600)]
+
+
+def test_the_verifier_that_the_documentation_shows_is_this_one() -> None:
+    """The page about formats has the whole of the stand-alone program."""
+    page = Path(__file__).parents[1] / "docs" / "reference" / "formats.md"
+    program = STRANGER.read_text("utf-8")
+    assert f"<!-- file: stranger_verify.py -->\n```python\n{program}```\n" in page.read_text(
+        "utf-8"
+    )
+    assert "automation_rules" not in program
