@@ -948,6 +948,14 @@ def test_sealed_facts_are_opened_with_the_key(state: State) -> None:
     assert facts["account"]["username"] == "Acme Homes Automation 1"
 
 
+def test_many_entries_are_opened_as_each_is(state: State) -> None:
+    """Opening a range gives the same facts as opening its entries one by one."""
+    record(state, 9)
+    found = [(entry.index, facts) for entry, facts in state.log.opened(2, 8)]
+    assert found == [(index, state.log.open(index)) for index in range(2, 8)]
+    assert all(facts["account"] is not None for _, facts in found)
+
+
 @on_both_databases
 def test_a_person_is_erased_without_breaking_one_proof(state: State) -> None:
     """Deleting the subject's row and envelopes is all: proofs taken before still verify."""
