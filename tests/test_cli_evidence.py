@@ -170,6 +170,7 @@ def test_verifying_an_export_needs_a_key(program: Program) -> None:
     other = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
     assert program.run("audit", "verify", "--tiles", "out", "--key", other).code == 1
     assert program.run("audit", "verify", "--key", other).code == 2
+    assert program.run("audit", "verify", "--min-index", "256").code == 2
 
 
 def test_a_key_can_stand_in_a_file(program: Program) -> None:

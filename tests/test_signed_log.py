@@ -407,6 +407,27 @@ def test_an_export_is_verified_without_the_state(acme: Opened, tmp_path: Path) -
     assert verify_tiles(tmp_path / "earlier", [acme.verifier]).checkpoint == done.checkpoint
 
 
+def test_a_pruned_log_is_still_exported(acme: Opened, tmp_path: Path) -> None:
+    """What was pruned stays where it was exported to; a new directory has its hashes only."""
+    acme.grow(595)
+    acme.signed.export(tmp_path / "old")
+    before = acme.signed.checkpoint(600)
+    with acme.store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE log_entries SET leaf = x'' WHERE idx < 512")
+        connection.exec_driver_sql("UPDATE log_head SET first = 512")
+    acme.grow(5)
+    for name, first in (("old", 0), ("new", 512)):
+        acme.signed.export(tmp_path / name)
+        opened_tiles = verify_tiles(tmp_path / name, [acme.verifier], first=first)
+        assert opened_tiles.checkpoint.size == 605
+    with pytest.raises(VerificationError, match="is missing"):
+        verify_tiles(tmp_path / "new", [acme.verifier])
+    acme.signed.prove(600).verify(b"entry 600", [acme.verifier])
+    acme.signed.prove_growth(600).verify(before, [acme.verifier])
+    with pytest.raises(LogError, match="pruned"):
+        acme.signed.prove(3)
+
+
 def test_a_directory_of_something_else_is_left_alone(acme: Opened, tmp_path: Path) -> None:
     """Other files, another log, a later log or one that was altered."""
     (tmp_path / "files").mkdir()

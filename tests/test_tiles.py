@@ -281,6 +281,38 @@ def test_exported_files_are_for_everybody(tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / "checkpoint").stat().st_mode) == 0o666 & ~mask
 
 
+def test_a_pruned_log_is_exported_from_its_hashes(tmp_path: Path) -> None:
+    """Bundles of which nothing is kept are missing; hashes, proofs and the root are not."""
+    head = head_of(1000)
+
+    def kept(start: int, stop: int) -> list[bytes]:
+        assert start >= 512
+        return leaves(start, stop)
+
+    def hashes(start: int, stop: int) -> list[bytes]:
+        return [leaf_hash(entry(index)) for index in range(start, stop)]
+
+    write_tiles(tmp_path / "new", kept, head, note(head), pruned=hashes, first=600)
+    gone = {"tile/entries/000", "tile/entries/001"}
+    wanted = {"checkpoint": note(head), **naive_tiles(1000)}
+    assert files(tmp_path / "new") == {n: d for n, d in wanted.items() if n not in gone}
+    for first in (512, 600, 1000):
+        assert verify_tiles(tmp_path / "new", KEYS, first=first, against=head_of(300))
+    for first in (0, 511):
+        with pytest.raises(VerificationError, match="is missing"):
+            verify_tiles(tmp_path / "new", KEYS, first=first)
+    flip(tmp_path / "new" / "tile/0/000", 5)
+    with pytest.raises(VerificationError):
+        verify_tiles(tmp_path / "new", KEYS, first=600)
+    # What was exported before it was pruned stays, and is verified whenever it is there.
+    export(tmp_path / "old", 700)
+    write_tiles(tmp_path / "old", kept, head, note(head), pruned=hashes, first=600)
+    assert wanted.items() <= files(tmp_path / "old").items()
+    flip(tmp_path / "old" / "tile/entries/000", 5)
+    with pytest.raises(VerificationError):
+        verify_tiles(tmp_path / "old", KEYS, first=600)
+
+
 # --- verifying
 
 

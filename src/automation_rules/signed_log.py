@@ -14,10 +14,10 @@ from sqlalchemy import func, insert, select, update
 
 from .checkpoint import Checkpoint, open_checkpoint
 from .errors import LogError, StoreError, VerificationError
-from .merkle import Head, verify_consistency
+from .merkle import HASH_SIZE, Head, verify_consistency
 from .signed_note import Algorithm, Signature, SignedNote, SignerKey, VerifierKey, is_name
 from .store.engine import take_turns
-from .store.tables import checkpoints, cosignatures, signing_keys, witnesses
+from .store.tables import checkpoints, cosignatures, log_entries, signing_keys, witnesses
 from .tiles import read_checkpoint, write_tiles
 from .tlog_proof import ConsistencyProof, TlogProof
 from .witness import SplitViewError, add_checkpoint
@@ -335,7 +335,8 @@ class SignedLog:
         """Write the log, or its first ``size`` entries, as a tlog-tiles directory.
 
         Repeating it changes nothing; later it adds what is new, and an export that was
-        interrupted goes on.
+        interrupted goes on. What was pruned from the log stays in a directory that has it, and is
+        not in a new one.
 
         Raises:
             StoreError: the directory holds something else, or no checkpoint of that size was
@@ -350,8 +351,23 @@ class SignedLog:
         def leaves(start: int, stop: int) -> list[bytes]:
             return [entry.leaf for entry in self._log.entries(start, stop)]
 
-        reused = write_tiles(directory, leaves, checkpoint.head, note, progress=progress)
+        reused = write_tiles(
+            directory,
+            leaves,
+            checkpoint.head,
+            note,
+            pruned=self._hashes,
+            first=self._log.first(),
+            progress=progress,
+        )
         return Exported(checkpoint, note, reused)
+
+    def _hashes(self, start: int, stop: int) -> list[bytes]:
+        """Return the hashes of entries, pruned ones too: they stand first beside each."""
+        here = (log_entries.c.idx >= start) & (log_entries.c.idx < stop)
+        nodes = select(log_entries.c.nodes).where(here).order_by(log_entries.c.idx)
+        with self._store.reading() as connection:
+            return [bytes(row[0])[:HASH_SIZE] for row in connection.execute(nodes)]
 
     def _require_own(self, directory: Path, checkpoint: Checkpoint) -> None:
         """Raise unless the directory is new, or holds an earlier export of this log."""

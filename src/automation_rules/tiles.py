@@ -142,7 +142,14 @@ def _root(hashes: Sequence[bytes]) -> bytes:
 
 
 def write_tiles(
-    directory: Path, leaves: Leaves, head: Head, note: bytes, *, progress: Progress | None = None
+    directory: Path,
+    leaves: Leaves,
+    head: Head,
+    note: bytes,
+    *,
+    pruned: Leaves | None = None,
+    first: int = 0,
+    progress: Progress | None = None,
 ) -> int:
     """Write the first ``head.size`` entries of a log; return how many were there already.
 
@@ -151,6 +158,9 @@ def write_tiles(
     the directory can be served meanwhile, and an export that was interrupted goes on where it
     stood. Entries that are there already are read back instead of being asked for, and what does
     not fit its hashes is written again. Repeating it changes nothing.
+
+    Of a log that is kept from entry ``first`` on, ``pruned(start, stop)`` gives the hashes of a
+    span before it. Bundles of which nothing is kept stay out, unless they are there already.
 
     Raises:
         VerificationError: the entries do not have that root, or the directory holds others.
@@ -162,14 +172,17 @@ def write_tiles(
         start = number * TILE_WIDTH
         width = min(TILE_WIDTH, head.size - start)
         entries = _written(directory, number) if width == TILE_WIDTH else None
-        if entries is None:
+        hashes: list[bytes] = []
+        if entries is not None:
+            reused += width
+        elif pruned is not None and start + TILE_WIDTH <= first:
+            hashes = list(pruned(start, start + width))
+        else:
             entries = list(leaves(start, start + width))
             if len(entries) != width:
                 raise VerificationError(f"the log has fewer than {head.size} entries")
             _put(directory, tile_path(_ENTRIES, number, width), _bundle(entries))
-        else:
-            reused += width
-        hashes = [leaf_hash(entry) for entry in entries]
+        hashes = hashes or list(map(leaf_hash, entries or ()))
         for level, at, full in edge.add(hashes):
             _put(directory, tile_path(level, at), b"".join(full))
         if progress is not None:
@@ -244,13 +257,16 @@ def verify_tiles(
     witnesses: Iterable[VerifierKey] = (),
     *,
     against: Head | None = None,
+    first: int = 0,
     progress: Progress | None = None,
 ) -> OpenedCheckpoint:
     """Recompute an exported log from its entries; return its checkpoint when all of it holds.
 
     ``keys`` are the log's verifier keys, of which one must have signed the checkpoint, and
     ``witnesses`` those that must all have. ``against`` is an earlier head, which the log must
-    extend. Neither state nor network is needed.
+    extend. ``first`` is the minimum index of a log that was pruned: entries before it may be
+    missing, by whole bundles, and then their hashes stand for them. Neither state nor network is
+    needed.
 
     Raises:
         VerificationError: it does not hold; ``index`` is the first entry that is wrong or
@@ -271,7 +287,7 @@ def verify_tiles(
     edge = _Edge()
     for number in range(-(-size // TILE_WIDTH)):
         start = number * TILE_WIDTH
-        hashes = _hashes(directory, number, min(TILE_WIDTH, size - start))
+        hashes = _hashes(directory, number, min(TILE_WIDTH, size - start), first)
         if against is not None and start < against.size <= start + len(hashes):
             fits = edge.root_with(hashes[: against.size - start]) == against.root
         for level, at, full in edge.add(hashes):
@@ -289,18 +305,20 @@ def verify_tiles(
     return opened
 
 
-def _hashes(directory: Path, number: int, width: int) -> list[bytes]:
+def _hashes(directory: Path, number: int, width: int, first: int) -> list[bytes]:
     """Return the hashes of the entries in a bundle, which are those in the tile beside it."""
     start = number * TILE_WIDTH
-    name = tile_path(_ENTRIES, number, width)
-    entries = _unbundle(_required(directory, name, _MOST_BYTES, start), width, name, start)
-    hashes = list(map(leaf_hash, entries))
-    beside = tile_path(0, number, width)
+    name, beside = tile_path(_ENTRIES, number, width), tile_path(0, number, width)
     tile = _required(directory, beside, TILE_WIDTH * HASH_SIZE, start)
     if len(tile) != width * HASH_SIZE:
         raise VerificationError(f"{beside} has {len(tile)} bytes, not {width * HASH_SIZE}")
-    for at, found in enumerate(hashes):
-        if found != tile[at * HASH_SIZE : (at + 1) * HASH_SIZE]:
+    written = [tile[at : at + HASH_SIZE] for at in range(0, len(tile), HASH_SIZE)]
+    if start + TILE_WIDTH <= first and not (directory / name).exists():
+        return written
+    bundle = _required(directory, name, _MOST_BYTES, start)
+    hashes = list(map(leaf_hash, _unbundle(bundle, width, name, start)))
+    for at, (found, stands) in enumerate(zip(hashes, written, strict=True)):
+        if found != stands:
             raise VerificationError(
                 f"entry {start + at} was changed: its hash in {beside} is another",
                 index=start + at,

@@ -151,8 +151,9 @@ def _list(
 
 def _backwards(log: DecisionLog, size: int) -> Iterator[Entry]:
     """Yield the entries from the last to the first, a few hundred in memory at a time."""
-    for after in range(size, 0, -_READ_AT_ONCE):
-        yield from reversed(list(log.entries(max(0, after - _READ_AT_ONCE), after)))
+    first = log.first()
+    for after in range(size, first, -_READ_AT_ONCE):
+        yield from reversed(list(log.entries(max(first, after - _READ_AT_ONCE), after)))
 
 
 def _document(entry: Entry) -> dict[str, Any]:
@@ -232,6 +233,10 @@ def _find(log: DecisionLog, name: int | str) -> Entry:
     size = log.head().size
     if isinstance(name, int):
         if name < size:
+        if name < log.first():
+            raise click.UsageError(
+                f"entry {name} was pruned: the log is kept from entry {log.first()} on"
+            )
             return log.entry(name)
         raise click.UsageError(f"there is no entry {name}: the log has {size}, counted from 0")
     for entry in _backwards(log, size):
@@ -313,6 +318,14 @@ def _head(text: str) -> tuple[int, bytes]:
     help="Verify an exported log instead, without any state; needs --key.",
 )
 @trust_options(required=False)
+@click.option(
+    "--min-index",
+    "first",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="INDEX",
+    help="With --tiles: entries before INDEX were pruned, and may be missing.",
+)
 @state_option
 @output_options("text", "json")
 def _verify(
@@ -320,6 +333,7 @@ def _verify(
     given: tuple[int, bytes] | None,
     directory: Path | None,
     trust: Trust,
+    first: int,
     state: str | None,
     out: Output,
 ) -> int:
@@ -332,9 +346,9 @@ def _verify(
     if directory is not None:
         from .evidence import verify_exported
 
-        return verify_exported(directory, trust, given, out)
-    if trust.keys or trust.witnesses:
-        raise click.UsageError("--key and --witness go with --tiles")
+        return verify_exported(directory, trust, given, first, out)
+    if trust.keys or trust.witnesses or first:
+        raise click.UsageError("--key, --witness and --min-index go with --tiles")
     with open_store(state) as store, _verifying(store) as (log, remembered):
         against = "given" if given else "remembered" if remembered else "nothing"
         try:

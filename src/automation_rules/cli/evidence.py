@@ -412,7 +412,7 @@ def _size_in(path: Path, log: SignedLog) -> int:
 
 
 def verify_exported(
-    directory: Path, trust: Trust, given: tuple[int, bytes] | None, out: Output
+    directory: Path, trust: Trust, given: tuple[int, bytes] | None, first: int, out: Output
 ) -> int:
     """Verify an exported directory, without any state; return the exit code."""
     from ..merkle import Head
@@ -424,7 +424,7 @@ def verify_exported(
     try:
         with progress_bar(out) as step:
             opened = verify_tiles(
-                directory, trust.keys, trust.witnesses, against=head, progress=step
+                directory, trust.keys, trust.witnesses, against=head, first=first, progress=step
             )
     except VerificationError as error:
         return write_broken(error, out)
