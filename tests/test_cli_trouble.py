@@ -17,6 +17,7 @@ import pytest
 
 from automation_rules.clock import SystemClock
 from automation_rules.store import Store, engine
+from cli_helpers import as_process
 from cli_state import Program, Ran
 from servers import on_both_databases
 
@@ -256,6 +257,22 @@ def test_a_server_that_refuses_a_row(program: Program, sqlstate: str, said: str)
         assert "Zyxwv" not in ran.err
     change(program, "DROP FUNCTION refuse CASCADE")
     assert_untouched(program)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_nothing_but_the_error_is_printed(program: Program) -> None:
+    """What the driver has to say about a batch that was refused stays off standard error."""
+    change(
+        program,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'Zyxwv-Planted' USING ERRCODE = '53100'; END $$",
+        "CREATE TRIGGER refuse BEFORE INSERT ON envelopes FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    done = as_process(*SIGN_IN)
+    assert done.returncode == 3
+    assert done.stderr.decode().splitlines() == [
+        "error: the entry could not be recorded: the disk is full: make room, then try again"
+    ]
 
 
 def test_a_server_that_has_gone(

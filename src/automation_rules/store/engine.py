@@ -7,6 +7,7 @@ Core that SQLite and PostgreSQL both run.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import sqlite3
 import sys
@@ -475,6 +476,8 @@ def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
             "`pip install automation-rules[postgresql]`"
         ) from error
     event.listen(engine, "connect", _set_up_postgresql)
+    # Unless a program asks for them, the driver's warnings are no use: what matters is raised.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
     return engine.execution_options(isolation_level="REPEATABLE READ"), engine
 
 
