@@ -232,11 +232,11 @@ def _show(*, entry_name: int | str, with_proof: bool, state: str | None, out: Ou
 def _find(log: DecisionLog, name: int | str) -> Entry:
     size = log.head().size
     if isinstance(name, int):
-        if name < size:
         if name < log.first():
             raise click.UsageError(
                 f"entry {name} was pruned: the log is kept from entry {log.first()} on"
             )
+        if name < size:
             return log.entry(name)
         raise click.UsageError(f"there is no entry {name}: the log has {size}, counted from 0")
     for entry in _backwards(log, size):
@@ -317,7 +317,6 @@ def _head(text: str) -> tuple[int, bytes]:
     metavar="DIR",
     help="Verify an exported log instead, without any state; needs --key.",
 )
-@trust_options(required=False)
 @click.option(
     "--min-index",
     "first",
@@ -326,14 +325,15 @@ def _head(text: str) -> tuple[int, bytes]:
     metavar="INDEX",
     help="With --tiles: entries before INDEX were pruned, and may be missing.",
 )
+@trust_options(required=False)
 @state_option
 @output_options("text", "json")
 def _verify(
     *,
     given: tuple[int, bytes] | None,
     directory: Path | None,
-    trust: Trust,
     first: int,
+    trust: Trust,
     state: str | None,
     out: Output,
 ) -> int:
