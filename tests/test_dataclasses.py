@@ -10,13 +10,12 @@ import pytest
 
 import automation_rules
 
-# The command line and the test kit keep state of their own.
+# The command line, the report and the test kit keep and count things of their own.
+OTHERS = tuple(f"automation_rules.{name}" for name in ("__", "cli", "report", "testing"))
 MODULES = [
     info.name
     for info in pkgutil.walk_packages(automation_rules.__path__, "automation_rules.")
-    if not info.name.startswith(
-        ("automation_rules.__", "automation_rules.cli", "automation_rules.testing")
-    )
+    if not info.name.startswith(OTHERS)
 ]
 
 
