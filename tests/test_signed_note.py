@@ -593,3 +593,67 @@ def test_a_signature_line_is_read_as_it_is_written() -> None:
     [signature] = noted(WITNESS).signatures
     assert Signature.parse(str(signature)) == signature
     assert signature.time == TIME
+
+
+# --- whatever comes
+
+
+def mutated(data: bytes) -> st.SearchStrategy[bytes]:
+    """Return bytes that are like ``data``, but for a few pieces cut out, doubled or replaced."""
+    piece = st.tuples(st.integers(0, len(data)), st.integers(0, 40), st.binary(max_size=6))
+
+    def change(pieces: list[tuple[int, int, bytes]]) -> bytes:
+        changed = data
+        for at, length, new in pieces:
+            changed = changed[:at] + new + changed[at + length :]
+        return changed
+
+    return st.lists(piece, min_size=1, max_size=3).map(change)
+
+
+anything = st.one_of(
+    st.binary(max_size=300),
+    *(mutated(data) for data in (PETER_NOTE.encode(), PROOF.to_bytes(), GROWTH.to_bytes())),
+)
+
+
+@settings(max_examples=150)
+@given(data=anything)
+def test_whatever_comes_is_read_or_refused(data: bytes) -> None:
+    """Nothing but the errors that are promised; what is read is written again to the byte."""
+    for kind in (SignedNote, TlogProof, ConsistencyProof):
+        try:
+            again = kind.parse(data)
+        except VerificationError:
+            continue
+        assert again.to_bytes() == data
+
+
+@settings(max_examples=150)
+@given(data=mutated(PROOF.to_bytes()) | mutated(GROWTH.to_bytes()))
+def test_what_was_changed_anywhere_proves_nothing_else(data: bytes) -> None:
+    """Only the entry in the place, and the growth, that were proved."""
+    try:
+        proof = TlogProof.parse(data)
+        proof.verify(LEAVES[2], [LOG.verifier])
+        assert (proof.index, proof.hashes) == (PROOF.index, PROOF.hashes)
+    except VerificationError:
+        pass
+    try:
+        growth = ConsistencyProof.parse(data)
+        growth.verify(CHECKPOINTS[3], [LOG.verifier])
+        assert (growth.old, growth.hashes) == (GROWTH.old, GROWTH.hashes)
+    except VerificationError:
+        pass
+
+
+@settings(max_examples=100)
+@given(text=st.text(max_size=80) | st.sampled_from([PETER, LOG.secret]))
+def test_whatever_key_comes_is_read_or_refused(text: str) -> None:
+    """A key in one word is read as it is written, or refused with an error of ours."""
+    for kind in (VerifierKey, SignerKey):
+        try:
+            key = kind.parse(text)
+        except LogError:
+            continue
+        assert text.strip() in (str(key), getattr(key, "secret", None))

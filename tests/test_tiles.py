@@ -9,6 +9,7 @@ import stat
 import struct
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -497,3 +498,21 @@ def test_the_verifier_that_the_documentation_shows_is_this_one() -> None:
         "utf-8"
     )
     assert "automation_rules" not in program
+
+
+def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
+    """Twenty times the entries are written and verified in the same room."""
+
+    def peak(size: int) -> int:
+        head = head_of(size)
+        directory = tmp_path / str(size)
+        tracemalloc.start()
+        try:
+            write_tiles(directory, leaves, head, note(head))
+            verify_tiles(directory, KEYS)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(600)  # What is made once.
+    assert peak(12_000) < 2 * peak(600)
