@@ -37,7 +37,7 @@ from .merkle import (
     verify_consistency,
 )
 from .remembered_heads import RememberedHeads
-from .store.engine import database_errors, plain_errors
+from .store.engine import driver_errors, plain_errors
 from .vault import Direct, Envelope
 from .verification import (
     AT_ONCE,
@@ -320,7 +320,7 @@ class DecisionLog:
                 try:
                     try:
                         head, frontier = _lock_head(writer)
-                    except database_errors():
+                    except driver_errors():
                         # A connection that was kept may have broken since; nothing is begun yet.
                         if not getattr(writer.connection.driver_connection, "closed", False):
                             raise
@@ -564,12 +564,7 @@ class DecisionLog:
     @contextmanager
     def _reading(self) -> Iterator[Direct]:
         with self._store.reading() as connection:
-            try:
-                yield Direct(connection.connection.cursor(), connection.dialect)
-            except database_errors():
-                # Only what passes through SQLAlchemy tells it that a connection is broken.
-                connection.invalidate()
-                raise
+            yield Direct(connection.connection.cursor(), connection.dialect)
 
 
 def mask(

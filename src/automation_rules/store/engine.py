@@ -55,7 +55,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "STATE_VARIABLE",
     "Store",
-    "database_errors",
+    "driver_errors",
     "make_durable",
     "plain_errors",
     "state_url",
@@ -216,7 +216,7 @@ class Store:
         Raises:
             StoreError: the state cannot be written; says what to do.
         """
-        with plain_errors(), self._writer.begin() as connection:
+        with _begun(self._writer) as connection:
             yield connection
 
     @contextmanager
@@ -226,7 +226,7 @@ class Store:
         Raises:
             StoreError: the state cannot be read; says what to do.
         """
-        with plain_errors(), self._reader.begin() as connection:
+        with _begun(self._reader) as connection:
             yield connection
 
     def scrub(self, traces: Collection[bytes], tables: Iterable[Table]) -> None:
@@ -261,6 +261,17 @@ class Store:
                     found = _create_schema(connection, self._clock, create=create)
                 _upgrade(connection, found.version)
         return found.log_id
+
+
+@contextmanager
+def _begun(engine: Engine) -> Iterator[Connection]:
+    with plain_errors(), engine.begin() as connection:
+        try:
+            yield connection
+        except driver_errors():
+            # Only what passes through SQLAlchemy tells it that a connection is broken.
+            connection.invalidate()
+            raise
 
 
 def take_turns(connection: Connection) -> None:
@@ -531,7 +542,7 @@ def plain_errors() -> Iterator[None]:
     """Turn what the database or its driver raises into a `StoreError` that says what to do."""
     try:
         yield
-    except database_errors() as error:
+    except _all_errors() as error:
         cause = getattr(error, "orig", None) or error
         if isinstance(cause, AutomationRulesError):
             raise cause from None
@@ -543,12 +554,15 @@ def plain_errors() -> Iterator[None]:
         ) from error
 
 
-def database_errors() -> tuple[type[Exception], ...]:
-    """Return what SQLAlchemy and the drivers raise."""
+def _all_errors() -> tuple[type[Exception], ...]:
+    return (SQLAlchemyError, *driver_errors())
+
+
+def driver_errors() -> tuple[type[Exception], ...]:
+    """Return what the drivers raise where SQLAlchemy does not stand in between."""
     # psycopg is there, and loaded, only where a state needs it.
     psycopg = sys.modules.get("psycopg")
-    drivers = (sqlite3.Error,) if psycopg is None else (sqlite3.Error, psycopg.Error)
-    return (SQLAlchemyError, *drivers)
+    return (sqlite3.Error,) if psycopg is None else (sqlite3.Error, psycopg.Error)
 
 
 def _postgresql_error(cause: Any) -> StoreError:
