@@ -211,12 +211,10 @@ def _export_tiles(
     if first is not None:
         raise click.UsageError("--first is for events: a directory is written from the beginning")
     with _signing(state, signing_key) as (log, path):
-        notes = []
         if log.origin is None:
             log.init()
-            notes = [ui("evidence.made").to(out.lang), ui("evidence.give").to(out.lang)]
-            for note in notes:
-                say(note)
+            for label in ("evidence.made", "evidence.give"):
+                say(ui(label).to(out.lang))
         with progress_bar(out, "progress.exporting") as step:
             done = log.export(directory, size, progress=step)
         record = {
@@ -437,6 +435,11 @@ def verify_exported(
     )
 
 
+def _write_unproved(error: VerificationError, out: Output) -> int:
+    """Write that a proof does not hold, which says nothing of any entry."""
+    return write_broken(VerificationError(str(error)), out, "evidence.unproved")
+
+
 @click.command("verify-proof")
 @click.argument("file", type=_FILE)
 @trust_options(required=True)
@@ -464,7 +467,7 @@ def verify_proof(*, file: Path, trust: Trust, leaf: Path | None, out: Output) ->
         opened = found.verify(entry, trust.keys, trust.witnesses)
         document = read_leaf(entry, index=found.index)
     except VerificationError as error:
-        return write_broken(error, out, "evidence.unproved")
+        return _write_unproved(error, out)
     if out.format == "json":
         out.write_json(
             {
@@ -509,7 +512,7 @@ def verify_consistency(*, old: Path, file: Path, trust: Trust, out: Output) -> i
         found = ConsistencyProof.parse(_read(file, "FILE"))
         before, after = found.verify(_read(old, "OLD"), trust.keys, trust.witnesses)
     except VerificationError as error:
-        return write_broken(error, out, "evidence.unproved")
+        return _write_unproved(error, out)
     record = _head(after.checkpoint)
     if out.format == "json":
         out.write_json({"holds": True, "old": before.checkpoint.size, **record})
