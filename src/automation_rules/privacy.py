@@ -32,12 +32,10 @@ from .merkle import EMPTY_ROOT, verify_consistency
 from .store import Registry, tables
 from .store.fields import Fields
 from .tiles import TILE_WIDTH
-from .vault import Direct, Kind, untyped
+from .vault import Direct, Kind, Vault, untyped
 from .verification import entries_table, head_table, read_first, sealed_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sqlalchemy import Select, TableClause, Update
 
     from .audit import DecisionLog, Receipt
@@ -45,7 +43,7 @@ if TYPE_CHECKING:
     from .leaf import Draft
     from .merkle import Head
     from .store import Store
-    from .vault import Subject, Vault, WrappingKey
+    from .vault import Subject, WrappingKey
 
 __all__ = ["ERASABLE", "Erased", "Privacy", "Pruned", "rotate_wrapping_key"]
 
@@ -301,26 +299,22 @@ class _NothingToPruneError(RegistryError):
     """There is nothing to prune; caught here."""
 
 
-def rotate_wrapping_key(
-    store: Store, old: WrappingKey, new: WrappingKey, *, keep: Callable[[], None]
-) -> int:
+def rotate_wrapping_key(store: Store, old: WrappingKey, new: WrappingKey) -> int:
     """Wrap all subjects' keys under another wrapping key; return how many there are.
 
-    ``keep`` is called before the transaction commits: where it raises, nothing has changed. The
-    log is not touched. Afterwards the old key is refused.
+    In one transaction; the log is not touched. Afterwards the old key is refused. Keep the new
+    key in a file before, and put it in the old one's place after. Repeated after an interruption,
+    it finds the state wrapped under the new key already, and changes nothing.
 
     Raises:
-        LogError: the old key is not this state's.
+        LogError: neither key is this state's.
         VerificationError: a subject's row was changed.
         StoreError: the state cannot be written.
     """
-    from .vault import Vault
-
     with store.transaction() as connection:
         connection.execute(select(tables.log_head.c.id).with_for_update())
         direct = Direct(connection.connection.cursor(), connection.dialect)
-        count = Vault(old).rewrap(direct, new)
-        keep()
+        count = Vault(old if Vault(old).is_current(direct) else new).rewrap(direct, new)
     store.scrub([], [tables.subjects])
     return count
 
@@ -402,8 +396,6 @@ def _blank_texts(direct: Direct, subject: Subject, names: list[str]) -> int:
                 direct.change(blank, (which,))
                 count += 1
     return count
-
-
 
 
 def _reference(table: TableClause) -> tuple[Select[Any], Update]:

@@ -193,20 +193,32 @@ class WrappingKey:
             LogError: there is none, or it is no key; says which, and never what it holds.
         """
         text = os.environ.get(WRAPPING_KEY_VARIABLE)
-        place = WRAPPING_KEY_VARIABLE
-        if not text:
-            if path is None:
-                raise LogError(f"there is no wrapping key: set {WRAPPING_KEY_VARIABLE}")
-            place = str(path)
-            try:
-                text = path.read_text(encoding="ascii")
-            except FileNotFoundError as error:
-                raise LogError(
-                    f"there is no wrapping key in {path}: run `automation-rules init`, restore "
-                    f"the file, or set {WRAPPING_KEY_VARIABLE}"
-                ) from error
-            except (OSError, ValueError) as error:
-                raise LogError(f"the wrapping key in {path} cannot be read") from error
+        if text:
+            return cls._parse(text, WRAPPING_KEY_VARIABLE)
+        if path is None:
+            raise LogError(f"there is no wrapping key: set {WRAPPING_KEY_VARIABLE}")
+        return cls.read(path)
+
+    @classmethod
+    def read(cls, path: Path) -> WrappingKey:
+        """Read the key from a file, whatever the environment says.
+
+        Raises:
+            LogError: there is none, or it is no key; says which, and never what it holds.
+        """
+        try:
+            text = path.read_text(encoding="ascii")
+        except FileNotFoundError as error:
+            raise LogError(
+                f"there is no wrapping key in {path}: run `automation-rules init`, restore "
+                f"the file, or set {WRAPPING_KEY_VARIABLE}"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise LogError(f"the wrapping key in {path} cannot be read") from error
+        return cls._parse(text, str(path))
+
+    @classmethod
+    def _parse(cls, text: str, place: str) -> WrappingKey:
         try:
             return cls(base64.b64decode(text.strip(), validate=True))
         except binascii.Error:
@@ -403,6 +415,11 @@ class Vault:
     def forget_unused(self, direct: Direct) -> None:
         """Delete the keys of all subjects that have no envelope any more and are not held."""
         direct.change(_FORGET_UNUSED, ())
+
+    def is_current(self, direct: Direct) -> bool:
+        """Return whether the wrapping key is this state's, or the state has no subjects yet."""
+        rows = direct.rows(_FIND, _LOOKUP_KEY, b"")
+        return not rows or bytes(rows[0][3][:_ID_BYTES]) == self._key.id
 
     def rewrap(self, direct: Direct, key: WrappingKey) -> int:
         """Wrap every subject's key under another wrapping key; return how many there are.

@@ -37,6 +37,8 @@ COMMANDS: Final = {
     "forms": "announcements:forms",
     "code": "codes:code",
     "audit": "audit:audit",
+    "privacy": "privacy:privacy",
+    "incident": "incident:incident",
 }
 """Where each command lives, in the order of the help: module in this package, and name in it.
 

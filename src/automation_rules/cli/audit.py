@@ -32,7 +32,15 @@ if TYPE_CHECKING:
     from ..store import Registry, Store
     from .trust import Trust
 
-__all__ = ["audit", "counted", "progress_bar", "show_entry", "write_broken", "write_holds"]
+__all__ = [
+    "audit",
+    "counted",
+    "parse_head",
+    "progress_bar",
+    "show_entry",
+    "write_broken",
+    "write_holds",
+]
 
 _ELSEWHERE: Final = {
     "consistency": "evidence:consistency",
@@ -40,6 +48,7 @@ _ELSEWHERE: Final = {
     "init": "evidence:init",
     "keys": "evidence:keys",
     "proof": "evidence:proof",
+    "replay": "replay:replay",
     "report": "report:report",
     "rotate-key": "evidence:rotate_key",
     "verify-consistency": "evidence:verify_consistency",
@@ -295,7 +304,8 @@ def show_entry(console: Console, entry: Entry, proof: InclusionProof | None, out
 # --- verify -----------------------------------------------------------------------------------
 
 
-def _head(text: str) -> tuple[int, bytes]:
+def parse_head(text: str) -> tuple[int, bytes]:
+    """Return the size and the root of a head as `verify` prints it."""
     match = _HEAD.fullmatch(text)
     if match is None:
         raise ValueError("must be SIZE:ROOT, as verify prints it: a number and 64 hex digits")
@@ -306,7 +316,7 @@ def _head(text: str) -> tuple[int, bytes]:
 @click.option(
     "--head",
     "given",
-    type=parsed("head", _head),
+    type=parsed("head", parse_head),
     metavar="SIZE:ROOT",
     help="Hold the log against a head that was written down, besides the one remembered.",
 )
