@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "Counts", "Key", "Report", "count", "to_csv", "to_html"]
 
 COLUMNS: Final = ("date", "landlord", "account", "mode", "measure", "clause", "decisions")
-"""The columns of the CSV, for good.
+"""The columns of the CSV, whose names and order stay.
 
 ``measure`` is ``allowed``, ``denied``, or ``denied_citing``, which counts the denials that cite
 ``clause``; a denial can cite several. ``clause`` is a clause's identifier, or ``check:<id>`` for
@@ -44,7 +44,8 @@ a check that is the policy's own. ``account`` is empty for accounts that are not
 """
 
 
-class Key(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
     """What is counted together: a London day, an account of a landlord, and live or test runs."""
 
     day: date
@@ -122,7 +123,7 @@ def to_csv(report: Report) -> bytes:
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for key, counts in report.counts.items():
-        about = (key.day.isoformat(), *map(_neutral, key[1:]))
+        about = (key.day.isoformat(), _neutral(key.landlord), _neutral(key.account), key.mode)
         for measure, number in (("allowed", counts.allowed), ("denied", counts.denied)):
             if number:
                 writer.writerow((*about, measure, "", number))
