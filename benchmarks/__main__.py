@@ -18,6 +18,7 @@ from .hours import windows
 from .log import append, log_growth, verify
 from .measure import FULL, NORMAL
 from .process import check
+from .replaying import replay_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,6 +41,7 @@ BENCHMARKS: Final[dict[str, Callable[[Size], Iterator[Row]]]] = {
     "append-server": append_to_server,
     "group-commit": shared_commits,
     "verify": verify,
+    "replay": replay_log,
     "check": check,
     "growth": growth,
 }
