@@ -24,12 +24,18 @@ from automation_rules.actions import Action
 from automation_rules.audit import Entry
 from automation_rules.decision import Outcome
 from automation_rules.errors import VerificationError
-from automation_rules.leaf import draft_decision, draft_rollback
+from automation_rules.leaf import (
+    draft_decision,
+    draft_erasure,
+    draft_hold,
+    draft_retention,
+    draft_rollback,
+)
 from automation_rules.leaf_reasons import Reason, reasons
 from automation_rules.merkle import Head
 from automation_rules.siem import ACTIVITIES, ECS_VERSION, OCSF_VERSION, ecs_events, ocsf_events
 from automation_rules.testing import requests
-from automation_rules.vault import Subject, SubjectKey
+from automation_rules.vault import Kind, Subject, SubjectKey
 from log_helpers import PORTAL, decided, opened, request
 
 if TYPE_CHECKING:
@@ -203,6 +209,25 @@ def test_an_entry_that_is_no_decision_is_an_event_too() -> None:
     other = ecs(rollback())
     assert other["event"]["action"] == "rollback_acknowledged"
     assert (other["event"]["category"], other["event"]["type"]) == (["configuration"], ["info"])
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        draft_erasure(at=AT, kind=Kind.TENANT, token="a" * 32, envelopes=2, registry=0),
+        draft_hold(at=AT, subject=Subject(Kind.TENANT, "acme", "tenant-5"), by="o", placed=True),
+        draft_retention(at=AT, before=AT, first=9, exported=Head(9, bytes(32))),
+    ],
+    ids=lambda draft: draft.body["type"],
+)
+def test_what_was_done_to_the_log_is_told_without_naming_anybody(draft: Draft) -> None:
+    """Erasures, holds and prunings are valid events of their own kind, and hold no token."""
+    entry = finished(draft)
+    for event in (ocsf(entry), ecs(entry)):
+        text = json.dumps(event)
+        assert entry.document["type"] in text
+        assert not any(word in text for word in (*PERSONAL, "a" * 32))
+    assert ocsf(entry)["action_id"] == 3
 
 
 def test_a_subject_that_is_not_registered_is_a_token() -> None:

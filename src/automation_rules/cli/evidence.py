@@ -279,7 +279,10 @@ _FORMATS: Final[dict[str, Callable[..., None]]] = {
     "events for a SIEM, one JSON object a line.",
 )
 @click.option(
-    "--first", type=_SIZE, metavar="INDEX", help="Begin the events with this entry; by default 0."
+    "--first",
+    type=_SIZE,
+    metavar="INDEX",
+    help="Begin the events with this entry; by default the first.",
 )
 @_at_size
 @_signing_key
