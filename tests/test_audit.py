@@ -1083,6 +1083,16 @@ def test_a_row_that_is_not_there_is_told_as_missing(state: State) -> None:
         assert refused.value.index == number
 
 
+def test_a_pruning_that_was_not_recorded_is_found(state: State) -> None:
+    """Entries that were blanked as pruning does it, but without an entry that says so, are told."""
+    record(state, 3)
+    damage(state, "UPDATE log_entries SET leaf = x'' WHERE idx < 2")
+    damage(state, "DELETE FROM envelopes WHERE idx < 2")
+    damage(state, "UPDATE log_head SET first = 2")
+    with pytest.raises(VerificationError, match="begins at entry 2, and its entries say 0"):
+        state.log.verify()
+
+
 def test_a_row_before_the_first_is_found(state: State) -> None:
     """Entries are counted from 0, and a row with a negative index does not belong."""
     record(state, 2)

@@ -446,6 +446,15 @@ def test_nothing_about_somebody_held_is_pruned(state: World) -> None:
     assert state.log.verify(forms=True).size == 604
 
 
+def test_all_but_the_pruning_itself_may_be_pruned(state: World) -> None:
+    """The entry that records a pruning may be the first that is kept."""
+    state.record(256, at=OLD)
+    pruned = state.privacy.retain(START, state.log.head())
+    assert pruned is not None
+    assert (pruned.first, pruned.index) == (256, 256)
+    assert state.log.verify().size == 257
+
+
 def test_nothing_young_or_not_exported_is_pruned(state: World) -> None:
     """The oldest entry that must stay protects all after it; so does the end of the export."""
     state.record(256, at=OLD)
@@ -481,6 +490,10 @@ def test_an_export_of_another_log_prunes_nothing(state: World) -> None:
         "UPDATE log_entries SET leaf = x'00' WHERE idx = 3",
         "UPDATE log_entries SET nodes = x'00' WHERE idx = 3",
         "UPDATE log_entries SET nodes = zeroblob(32) WHERE idx = 4",
+        "UPDATE log_entries SET nodes = CAST(substr(nodes, 1, 64) || zeroblob(32) AS BLOB)"
+        " WHERE idx = 3",
+        f"UPDATE log_entries SET nodes = CAST(substr(nodes, 1, 64) || x'{'ff' * 32}' AS BLOB)"
+        " WHERE idx = 3",
         "DELETE FROM log_entries WHERE idx = 3",
     ],
 )
