@@ -48,22 +48,23 @@ def main(url: str, name: str, count: str, threads: str = "0") -> int:
         DecisionLog(store, Vault(WrappingKey.load(None))) as log,
         GroupCommit(log) as group,
     ):
+        recorder = group if int(threads) else log
+        together = max(int(threads), 1)
 
         def record(number: int) -> None:
-            recorder = group if int(threads) else log
             receipt = recorder.record(decide(name, number), readings=POLICY.readings)
             with printing:
                 print(receipt.index, receipt.leaf_hash.hex(), flush=True)
 
+        def record_from(first: int) -> None:
+            for number in range(first, int(count), together):
+                record(number)
+
         print("ready", flush=True)
         sys.stdin.readline()
         try:
-            if int(threads):
-                with ThreadPoolExecutor(int(threads)) as callers:
-                    list(callers.map(record, range(int(count))))
-            else:
-                for number in range(int(count)):
-                    record(number)
+            with ThreadPoolExecutor(together) as callers:
+                list(callers.map(record_from, range(together)))
         except NotRecordedError as error:
             with printing:
                 print("refused", error, flush=True)
