@@ -492,8 +492,8 @@ def test_an_export_of_another_log_prunes_nothing(state: World) -> None:
         "UPDATE log_entries SET nodes = zeroblob(32) WHERE idx = 4",
         "UPDATE log_entries SET nodes = CAST(substr(nodes, 1, 64) || zeroblob(32) AS BLOB)"
         " WHERE idx = 3",
-        f"UPDATE log_entries SET nodes = CAST(substr(nodes, 1, 64) || x'{'ff' * 32}' AS BLOB)"
-        " WHERE idx = 3",
+        "UPDATE log_entries SET nodes = CAST(substr(nodes, 1, 64) || x'ffff'"
+        " || substr(nodes, 67, 30) AS BLOB) WHERE idx = 3",
         "DELETE FROM log_entries WHERE idx = 3",
     ],
 )
