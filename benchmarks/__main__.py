@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from .commits import append_to_server, shared_commits
 from .deciding import decide, decide_growth
+from .exporting import export_log, prove
 from .hours import windows
 from .log import append, log_growth, verify
 from .measure import FULL, NORMAL
+from .memory import peak_memory
 from .process import check
 from .replaying import replay_log
 
@@ -41,9 +43,12 @@ BENCHMARKS: Final[dict[str, Callable[[Size], Iterator[Row]]]] = {
     "append-server": append_to_server,
     "group-commit": shared_commits,
     "verify": verify,
+    "export": export_log,
+    "proof": prove,
     "replay": replay_log,
     "check": check,
     "growth": growth,
+    "memory": peak_memory,
 }
 
 _LIBRARIES: Final = (
@@ -72,9 +77,9 @@ def table(rows: Iterable[Row]) -> str:
     cells = [head] + [
         (
             row.what,
-            _shown(row.seconds),
+            _shown(row.figure, row.unit),
             row.yardstick,
-            _shown(row.yardstick_seconds),
+            _shown(row.yardstick_figure, row.unit),
             f"{row.ratio:.2f}x",
             "" if row.bar is None else str(row.bar),
             row.verdict,
@@ -93,11 +98,13 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _shown(seconds: float) -> str:
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} µs"
+def _shown(figure: float, unit: str) -> str:
+    if unit != "s":
+        return f"{figure:.3g} {unit}"
+    for smaller, size in (("s", 1.0), ("ms", 1e-3)):
+        if figure >= size:
+            return f"{figure / size:.3g} {smaller}"
+    return f"{figure / 1e-6:.3g} µs"
 
 
 def main(arguments: Sequence[str] | None = None, *, size: Size | None = None) -> int:

@@ -40,15 +40,24 @@ class Size:
     share: float = 1.0
     landlords: tuple[int, ...] = (10, 1_000, 100_000)
     entries: tuple[int, ...] = (1_000, 10_000)
+    kept: tuple[int, ...] = (1_000, 100_000)
+    """The sizes of the logs of which memory is measured."""
 
     def times(self, usual: int) -> int:
         """Return how many operations to run where ``usual`` are usual."""
         return max(1, round(usual * self.share))
 
 
-TINY: Final = Size(rounds=1, short_rounds=1, share=0.002, landlords=(10, 100), entries=(10, 100))
+TINY: Final = Size(
+    rounds=1, short_rounds=1, share=0.002, landlords=(10, 100), entries=(10, 100), kept=(10, 300)
+)
 NORMAL: Final = Size(rounds=9, short_rounds=75)
-FULL: Final = Size(rounds=15, short_rounds=151, entries=(1_000, 10_000, 100_000, 1_000_000))
+FULL: Final = Size(
+    rounds=15,
+    short_rounds=151,
+    entries=(1_000, 10_000, 100_000, 1_000_000),
+    kept=(1_000, 100_000, 1_000_000),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +88,18 @@ def at_least(value: float) -> Bar:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure: seconds for one operation, the yardstick's, their ratio and the bar for it.
+    """One figure, by default seconds for one operation, the yardstick's, their ratio and the bar.
 
     ``bar`` is None where the ratio is told for information only.
     """
 
     what: str
     yardstick: str
-    seconds: float
-    yardstick_seconds: float
+    figure: float
+    yardstick_figure: float
     ratio: float
     bar: Bar | None = None
+    unit: str = "s"
 
     @property
     def verdict(self) -> str:
@@ -103,8 +113,9 @@ class Row:
         return {
             "what": self.what,
             "yardstick": self.yardstick,
-            "seconds": self.seconds,
-            "yardstick_seconds": self.yardstick_seconds,
+            "figure": self.figure,
+            "yardstick_figure": self.yardstick_figure,
+            "unit": self.unit,
             "ratio": self.ratio,
             "bar": None if self.bar is None else str(self.bar),
             "met": None if self.bar is None else self.bar.is_met(self.ratio),
@@ -159,8 +170,10 @@ def row(
     *,
     operations: int = 1,
     bar: Bar | None = None,
+    unit: str = "s",
 ) -> Row:
-    """Return the row for the seconds of the same rounds; the ratio is that of the median round."""
+    """Return the row for the figures of the same rounds; the ratio is that of the median round."""
     is_speed = bar is not None and bar.speed
     ratio = median(t / o if is_speed else o / t for o, t in zip(ours, theirs, strict=True))
-    return Row(what, yardstick, median(ours) / operations, median(theirs) / operations, ratio, bar)
+    figure, yardstick_figure = median(ours) / operations, median(theirs) / operations
+    return Row(what, yardstick, figure, yardstick_figure, ratio, bar, unit)

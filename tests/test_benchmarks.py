@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import date
+from functools import reduce
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +19,19 @@ from hypothesis import HealthCheck, given, settings
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.__main__ import BENCHMARKS, main  # noqa: E402
+from benchmarks.__main__ import BENCHMARKS, main, table  # noqa: E402
 from benchmarks.commits import ServerTable, opened_server_log  # noqa: E402
 from benchmarks.deciding import failing_checks, landlords, standard_requests  # noqa: E402
+from benchmarks.exporting import (  # noqa: E402
+    STATE,
+    bundles,
+    fill,
+    hash_bundles,
+    opened_signed_log,
+    read_nodes,
+    rows_of_proof,
+    write_plainly,
+)
 from benchmarks.hours import (  # noqa: E402
     BEGINS,
     ENDS,
@@ -28,11 +42,12 @@ from benchmarks.hours import (  # noqa: E402
 )
 from benchmarks.log import BareTable, leaf, opened_log, record_decisions, root_of  # noqa: E402
 from benchmarks.measure import TINY, at_least, at_most, row  # noqa: E402
+from benchmarks.memory import peak_of, plain_leaf  # noqa: E402
 from benchmarks.process import commands, environment  # noqa: E402
 
 from automation_rules.clock import to_london  # noqa: E402
 from automation_rules.landlord_portal import landlord_portal  # noqa: E402
-from automation_rules.merkle import EMPTY_ROOT  # noqa: E402
+from automation_rules.merkle import EMPTY_ROOT, node_hash  # noqa: E402
 from automation_rules.testing import requests  # noqa: E402
 from automation_rules.windows import BankHolidays, Nation, PortalHours  # noqa: E402
 
@@ -146,6 +161,59 @@ def test_the_bare_table_on_the_server_keeps_what_the_log_keeps(postgresql_url: s
     table.close()
 
 
+def test_the_plain_export_has_the_bytes_of_the_tiles(tmp_path: Path) -> None:
+    """The yardsticks of an export and of its repetition end at the same entries and hashes."""
+    size = 259
+    tiles, plain = tmp_path / "tiles", tmp_path / "plain"
+    with (
+        opened_signed_log(tmp_path) as opened,
+        closing(sqlite3.connect(tmp_path / STATE)) as state,
+    ):
+        fill(opened.log, map(leaf, count()), size)
+        opened.signed.export(tiles)
+        assert opened.signed.export(tiles).reused == 256
+        hashes = write_plainly(state, plain)
+    exported = bundles(tiles, size)
+    lowest = tiles / "tile" / "0"
+    assert {path for path in (tiles / "tile" / "entries").rglob("*") if path.is_file()} == {
+        *exported
+    }
+    assert hashes == (lowest / "000").read_bytes() + (lowest / "001.p" / "3").read_bytes()
+    assert plain.read_bytes() == b"".join(path.read_bytes() for path in exported) + hashes
+    assert hash_bundles(exported) == hashes
+
+
+def test_rows_read_plainly_hold_the_proof(tmp_path: Path) -> None:
+    """The yardstick of a proof reads the same hashes, those of the last subtrees unjoined."""
+    with (
+        opened_signed_log(tmp_path) as opened,
+        closing(sqlite3.connect(tmp_path / STATE, isolation_level=None)) as state,
+    ):
+        fill(opened.log, map(leaf, count()), 128)
+        for index in range(64):
+            proof = opened.log.prove_inclusion(index)
+            own, *hashes = read_nodes(state, rows_of_proof(index, 128))
+            assert proof.root == opened.log.head().root
+            assert (own, tuple(hashes)) == (proof.leaf_hash, proof.hashes)
+            proof = opened.log.prove_inclusion(index, 103)
+            _, *hashes = read_nodes(state, rows_of_proof(index, 103))
+            # After 64 entries come subtrees of 32, 4, 2 and 1.
+            joined = reduce(lambda right, left: node_hash(left, right), hashes[6:])
+            assert len(hashes) == 10
+            assert (*hashes[:6], joined) == proof.hashes
+
+
+def test_memory_is_that_of_the_process_which_does_the_work(tmp_path: Path) -> None:
+    """The process goes through the whole log; what the one that started it has does not count."""
+    with opened_signed_log(tmp_path) as opened:
+        fill(opened.log, map(plain_leaf, count()), 300)
+    ballast = b"x" * 400_000_000
+    size, peak = peak_of("export", tmp_path)
+    assert size == 300
+    assert 10_000_000 < peak < len(ballast)
+    assert (tmp_path / "tiles" / "checkpoint").is_file()
+
+
 def test_both_processes_do_what_they_are_measured_for(tmp_path: Path) -> None:
     """One process decides the document, the other lists the bank holidays of one year."""
     ours, theirs = (
@@ -187,9 +255,16 @@ def test_a_bar_on_time_is_an_upper_one_and_on_speed_a_lower_one() -> None:
     """Taking longer misses a bar on time; being slower misses a bar on speed."""
     ours, theirs = [3.0, 1.6, 1.5], [1.0, 1.0, 1.0]
     slow = row("a", "b", ours, theirs, operations=2, bar=at_most(1.5))
-    assert (slow.ratio, slow.seconds, slow.verdict) == (1.6, 0.8, "not met")
+    assert (slow.ratio, slow.figure, slow.verdict) == (1.6, 0.8, "not met")
     assert row("a", "b", ours, theirs, bar=at_most(1.6)).verdict == "met"
     assert row("a", "b", ours, theirs, bar=at_least(0.6)).ratio == 1 / 1.6
     assert row("a", "b", ours, theirs, bar=at_least(0.6)).verdict == "met"
     assert row("a", "b", ours, theirs, bar=at_least(0.7)).verdict == "not met"
     assert row("a", "b", ours, theirs).verdict == ""
+
+
+def test_a_table_says_memory_in_megabytes_and_time_in_seconds() -> None:
+    """Each figure is shown in its unit."""
+    shown = table([row("a", "b", [66.0], [60.0], unit="MB"), row("c", "d", [0.5], [0.25])])
+    assert "| 66 MB  | b         | 60 MB  | 1.10x |" in shown
+    assert "| 500 ms | d         | 250 ms | 2.00x |" in shown
