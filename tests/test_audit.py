@@ -571,8 +571,20 @@ def test_entry_and_envelopes_hold_everything_that_was_decided_from(
         {"context__expected_duration": "PT10H"},
         {"context__form": {}},
         {"context__form": {"fingerprint": "a", "tested_on": "2026-01-01"}},
-        {"context__form": {"fingerprint": "a", "tested_fingerprint": "b"}},
-        {"context__form": {"fingerprint": "b", "tested_fingerprint": "a"}},
+        {
+            "context__form": {
+                "fingerprint": "a",
+                "tested_fingerprint": "b",
+                "tested_on": "2026-05-01",
+            },
+        },
+        {
+            "context__form": {
+                "fingerprint": "b",
+                "tested_fingerprint": "a",
+                "tested_on": "2026-05-01",
+            },
+        },
         {
             "context__form": {
                 "fingerprint": "a",
