@@ -17,6 +17,7 @@ from automation_rules.inputs import (
     parse_date,
     parse_duration,
     parse_instant,
+    parse_instant_or_day,
 )
 from automation_rules.testing import instants
 
@@ -266,3 +267,23 @@ def test_floats_stay_finite() -> None:
     """The largest float is read, and is finite."""
     assert load_json("1.7976931348623157e308") == 1.7976931348623157e308
     assert math.isfinite(float(str(load_json("1e308"))))
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2026-06-02", datetime(2026, 6, 1, 23, tzinfo=UTC)),
+        ("2026-12-25", datetime(2026, 12, 25, tzinfo=UTC)),
+        ("2026-06-02T09:00:00+01:00", datetime(2026, 6, 2, 8, tzinfo=UTC)),
+    ],
+)
+def test_a_day_stands_for_its_beginning_in_london(text: str, instant: datetime) -> None:
+    """Where a span may begin with a day, that is the midnight by London's clocks."""
+    assert parse_instant_or_day(text) == instant
+
+
+@pytest.mark.parametrize("text", ["2026-02-30", "2026-06", "2026-06-02T09:00:00"])
+def test_what_is_neither_an_instant_nor_a_day_is_refused(text: str) -> None:
+    """No such day, another form, or no offset."""
+    with pytest.raises(ValueError, match=r"."):
+        parse_instant_or_day(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .actions import TODO_ACTIONS, Action, Role, TodoKind
 from .clock import SystemClock
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_MARGIN",
     "Enforcer",
+    "Recorder",
     "Step",
     "Verdict",
     "open_enforcer",
@@ -82,6 +83,16 @@ class Verdict:
     trouble: LogError | None = None
 
 
+class Recorder(Protocol):
+    """What records a decision durably: a `DecisionLog`, or the `GroupCommit` of many callers."""
+
+    def check_rollback(self) -> object:
+        """Raise `VerificationError` when the log went back."""
+
+    def record(self, decision: Decision, *, readings: Mapping[str, str]) -> Receipt:
+        """Record ``decision``; raise `NotRecordedError` when it could not be made durable."""
+
+
 class Enforcer:
     """Decides by one policy from one registry's facts, and records in one log.
 
@@ -93,7 +104,7 @@ class Enforcer:
         registry: Registry,
         policy: Policy,
         clock: Clock,
-        log: DecisionLog,
+        log: Recorder,
         *,
         margin: timedelta = DEFAULT_MARGIN,
     ) -> None:

@@ -10,13 +10,13 @@ import codecs
 import json
 import math
 import re
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from .clock import to_london, to_utc
+from .clock import LONDON, to_london, to_utc
 from .errors import ClockError, FieldError, InvalidRequestError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ __all__ = [
     "parse_date",
     "parse_duration",
     "parse_instant",
+    "parse_instant_or_day",
     "parse_json",
     "refuse_unreadable",
     "unreadable",
@@ -232,6 +233,20 @@ def parse_instant(value: object) -> datetime:
         return to_utc(value)
     except ClockError as error:
         raise ValueError(str(error)) from None
+
+
+def parse_instant_or_day(text: str) -> datetime:
+    """Return the instant that RFC 3339 text names, or the one at which a London day begins.
+
+    Raises:
+        ValueError: neither an instant nor a date, for example 2026-06-02.
+    """
+    if not _DATE.fullmatch(text):
+        try:
+            return parse_instant(text)
+        except ValueError as error:
+            raise ValueError(f"{error}, or a date, for example 2026-06-02") from None
+    return to_utc(datetime.combine(parse_date(text), time(0), LONDON))
 
 
 def parse_duration(value: object) -> timedelta:

@@ -19,7 +19,7 @@ from ..texts import ui
 from .common import DENIED, OK, Output, output_options, say
 from .records import show_record, show_table, write_record
 from .render.labels import label_of_check
-from .state import INSTANT, open_store, parsed, registry_of, state_option
+from .state import EDGE, open_store, parsed, registry_of, state_option
 from .trust import trust_options
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ def _reading(state: str | None) -> Iterator[DecisionLog]:
 
 
 @audit.command("list")
-@click.option("--from", "start", type=INSTANT, metavar="T", help="Decided at T or later.")
-@click.option("--to", "end", type=INSTANT, metavar="T", help="Decided before T.")
+@click.option("--from", "start", type=EDGE, metavar="T", help="Decided at T or later.")
+@click.option("--to", "end", type=EDGE, metavar="T", help="Decided before T.")
 @click.option("--account", "account_id", metavar="ID", help="Of this account only.")
 @click.option("--denied", is_flag=True, help="Denials only.")
 @click.option(

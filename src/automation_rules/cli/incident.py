@@ -15,7 +15,7 @@ from ..texts import LANGUAGES, message, ui
 from .common import Output, output_options
 from .records import show_table
 from .render.labels import label_of_check
-from .state import INSTANT, open_store, state_option
+from .state import EDGE, open_store, state_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +36,8 @@ def incident() -> None:
 
 
 @incident.command("report")
-@click.option("--from", "start", type=INSTANT, metavar="T", required=True, help="From T on.")
-@click.option("--to", "end", type=INSTANT, metavar="T", required=True, help="Until before T.")
+@click.option("--from", "start", type=EDGE, metavar="T", required=True, help="From T on.")
+@click.option("--to", "end", type=EDGE, metavar="T", required=True, help="Until before T.")
 @click.option("--account", "account_id", metavar="ID", required=True)
 @click.option(
     "--with-references",

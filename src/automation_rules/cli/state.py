@@ -10,7 +10,13 @@ import click
 
 from ..clock import SystemClock, to_london
 from ..errors import LogError, StoreError
-from ..inputs import MAX_TEXT, parse_date, parse_duration, parse_instant
+from ..inputs import (
+    MAX_TEXT,
+    parse_date,
+    parse_duration,
+    parse_instant,
+    parse_instant_or_day,
+)
 from ..windows import FIRST_YEAR, LAST_YEAR
 from .common import say
 
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DAY",
     "DURATION",
+    "EDGE",
     "INSTANT",
     "TEXT",
     "open_registry",
@@ -43,8 +50,8 @@ def state_option(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return click.option(
         "--state",
         metavar="URL",
-        help="Where the state is, sqlite:///PATH; by default $AUTOMATION_RULES_STATE, else a "
-        "file in the user's data directory.",
+        help="Where the state is, sqlite:///PATH or postgresql://…; by default "
+        "$AUTOMATION_RULES_STATE, else a file in the user's data directory.",
     )(function)
 
 
@@ -161,7 +168,14 @@ class _Parsed(click.ParamType[_T]):
 
 
 def _known_instant(text: str) -> datetime:
-    at = parse_instant(text)
+    return _known(parse_instant(text))
+
+
+def _known_edge(text: str) -> datetime:
+    return _known(parse_instant_or_day(text))
+
+
+def _known(at: datetime) -> datetime:
     if FIRST_YEAR <= to_london(at).year <= LAST_YEAR:
         return at
     raise ValueError(
@@ -181,6 +195,8 @@ def parsed(name: str, parse: Callable[[str], _T]) -> click.ParamType[_T]:
 
 
 INSTANT: Final = parsed("instant", _known_instant)
+EDGE: Final = parsed("instant", _known_edge)
+"""An edge of a span: an instant, or a date for the midnight that begins it in London."""
 DAY: Final = parsed("date", parse_date)
 DURATION: Final = parsed("duration", parse_duration)
 TEXT: Final = parsed("text", _text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,8 +10,7 @@ import click
 from ..actions import TodoKind
 from ..checks import WindowCheck
 from ..clock import LONDON, SystemClock, to_london, to_utc
-from ..errors import ClockError
-from ..inputs import parse_date, parse_instant
+from ..inputs import parse_instant_or_day
 from ..texts import ui
 from ..windows import FIRST_YEAR, LAST_YEAR, Nation
 from .common import OK, Output, output_options, policy_options
@@ -35,12 +34,9 @@ class _Instant(click.ParamType[datetime]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
         try:
-            if len(value) == len("2026-06-02"):
-                midnight = datetime.combine(parse_date(value), time(0), LONDON)
-                return self._known(to_utc(midnight))
-            return self._known(parse_instant(value))
-        except (ValueError, ClockError) as error:
-            self.fail(f"{value!r} {error}, or a date, for example 2026-06-02", param, ctx)
+            return self._known(parse_instant_or_day(value))
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
 
     def _known(self, at: datetime) -> datetime:
         if FIRST_YEAR <= to_london(at).year <= LAST_YEAR or _is_horizon(at):
