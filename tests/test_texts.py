@@ -58,7 +58,12 @@ CODES: dict[str, tuple[str, ...]] = {
 }
 COMBINED = {"all_of": ("not_all_passed",), "any_of": ("none_passed",), "not": ("negated",)}
 FROM_ANY_CHECK = ("missing_fact", "check_error", "empty_combinator")
-ELSEWHERE = {"log": ("not_recorded",), "policy": ("nothing_applied",)}
+ELSEWHERE = {
+    "enforcement": ("shadow",),
+    "gateway": ("clock_unreadable", "facts_unavailable", "policy_unreadable", "request_unreadable"),
+    "log": ("not_recorded",),
+    "policy": ("nothing_applied",),
+}
 
 PARAMETERS: dict[str, Any] = {
     "facts": ["/context/landlord/sector"],

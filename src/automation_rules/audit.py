@@ -204,18 +204,26 @@ class DecisionLog:
     # --- appending --------------------------------------------------------------------------
 
     def record(
-        self, decision: Decision, *, readings: Mapping[str, str], request_id: str | None = None
+        self,
+        decision: Decision,
+        *,
+        readings: Mapping[str, str],
+        request_id: str | None = None,
+        trace_id: str | None = None,
     ) -> Receipt:
         """Record a decision and its masked facts; return when it is durable.
 
         ``readings`` are all eight by which its policy decides (`Policy.readings`); ``request_id``
-        is the caller's own name for the request.
+        is the caller's own name for the request, ``trace_id`` that of the trace it belongs to
+        (W3C Trace Context).
 
         Raises:
             NotRecordedError: it could not be masked or made durable; nothing of it was written,
                 and the answer must be a denial.
         """
-        [receipt] = self.record_many([mask(decision, readings=readings, request_id=request_id)])
+        [receipt] = self.record_many(
+            [mask(decision, readings=readings, request_id=request_id, trace_id=trace_id)]
+        )
         return receipt
 
     def record_many(self, drafts: Sequence[Draft]) -> list[Receipt]:
@@ -568,7 +576,11 @@ class DecisionLog:
 
 
 def mask(
-    decision: Decision, *, readings: Mapping[str, str], request_id: str | None = None
+    decision: Decision,
+    *,
+    readings: Mapping[str, str],
+    request_id: str | None = None,
+    trace_id: str | None = None,
 ) -> Draft:
     """Return the entry of a decision, to be recorded by `DecisionLog.record_many`.
 
@@ -576,7 +588,7 @@ def mask(
         NotRecordedError: it could not be masked, and the answer must be a denial.
     """
     try:
-        return draft_decision(decision, readings=readings, request_id=request_id)
+        return draft_decision(decision, readings=readings, request_id=request_id, trace_id=trace_id)
     except Exception as error:
         raise _not_recorded(error) from error
 

@@ -68,7 +68,12 @@ class GroupCommit:
         return self._log.check_rollback()
 
     def record(
-        self, decision: Decision, *, readings: Mapping[str, str], request_id: str | None = None
+        self,
+        decision: Decision,
+        *,
+        readings: Mapping[str, str],
+        request_id: str | None = None,
+        trace_id: str | None = None,
     ) -> Receipt:
         """Record a decision as `DecisionLog.record` does; return when it is durable.
 
@@ -77,10 +82,17 @@ class GroupCommit:
                 not be made durable; none of them was acknowledged, and each answer must be a
                 denial.
         """
-        return self.submit(decision, readings=readings, request_id=request_id).result()
+        return self.submit(
+            decision, readings=readings, request_id=request_id, trace_id=trace_id
+        ).result()
 
     def submit(
-        self, decision: Decision, *, readings: Mapping[str, str], request_id: str | None = None
+        self,
+        decision: Decision,
+        *,
+        readings: Mapping[str, str],
+        request_id: str | None = None,
+        trace_id: str | None = None,
     ) -> Future[Receipt]:
         """Return what will hold the receipt once the entry is durable, or NotRecordedError.
 
@@ -89,7 +101,7 @@ class GroupCommit:
         Raises:
             NotRecordedError: it could not be masked, or this is closed.
         """
-        draft = mask(decision, readings=readings, request_id=request_id)
+        draft = mask(decision, readings=readings, request_id=request_id, trace_id=trace_id)
         future: Future[Receipt] = Future()
         with self._turn:
             if self._is_closed:

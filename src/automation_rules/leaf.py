@@ -123,12 +123,16 @@ class Draft:
 
 
 def draft_decision(
-    decision: Decision, *, readings: Mapping[str, str], request_id: str | None = None
+    decision: Decision,
+    *,
+    readings: Mapping[str, str],
+    request_id: str | None = None,
+    trace_id: str | None = None,
 ) -> Draft:
     """Return the entry of a decision.
 
     ``readings`` are all eight by which its policy decides; ``request_id`` is the caller's own
-    name for the request.
+    name for the request, ``trace_id`` that of the trace it belongs to (W3C Trace Context).
 
     Raises:
         NotRecordedError: something that must be of a closed vocabulary is not.
@@ -158,7 +162,9 @@ def draft_decision(
         "retry_after": _maybe_instant(decision.retry_after),
         "valid_until": _maybe_instant(decision.valid_until),
     }
-    return Draft(decision.decision_id, request.time, body, tuple(_sealed(request, request_id)))
+    return Draft(
+        decision.decision_id, request.time, body, tuple(_sealed(request, request_id, trace_id))
+    )
 
 
 def draft_rollback(
@@ -324,7 +330,7 @@ def _declared_on(declared: object) -> str | None:
     return "not_declared" if declared is NOT_DECLARED else None
 
 
-def _sealed(request: Request, request_id: str | None) -> list[Sealed]:
+def _sealed(request: Request, request_id: str | None, trace_id: str | None) -> list[Sealed]:
     """Return every subject of the request, each with its facts that the leaf must not hold."""
     landlord, resource = request.context.landlord, request.resource
     code = request.subject.sms_code
@@ -343,8 +349,10 @@ def _sealed(request: Request, request_id: str | None) -> list[Sealed]:
     if landlord.partnership_manager is not None:
         name = landlord.partnership_manager
         sealed.append(of(Kind.PARTNERSHIP_MANAGER, name, {"name": name}))
-    if request_id is not None:
-        sealed.append(of(Kind.REQUEST, request_id, {"id": request_id}))
+    if (asked := request_id or trace_id) is not None:
+        names = {"id": request_id, "trace_id": trace_id}
+        given = {name: value for name, value in names.items() if value is not None}
+        sealed.append(of(Kind.REQUEST, asked, given))
     if resource.tenant is not None:
         sealed.append(of(Kind.TENANT, resource.tenant, {"id": resource.tenant}))
     if resource.type != "portal" and resource.id:
