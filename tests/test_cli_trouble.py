@@ -141,7 +141,7 @@ def test_a_newer_schema(program: Program, monkeypatch: pytest.MonkeyPatch) -> No
         assert_refused(program, program.run(*command), "install a newer automation-rules")
     with monkeypatch.context() as patch:
         patch.setattr(engine, "SCHEMA_VERSION", 99)
-        change(program, "UPDATE meta SET schema_version = 2")
+        change(program, "UPDATE meta SET schema_version = 3")
     assert_untouched(program)
 
 

@@ -488,31 +488,57 @@ def test_an_older_schema_is_upgraded_with_what_it_holds(
             assert tuple(row) == ("n", date(2026, 6, 2), True, None)
 
 
+TABLES_OF_VERSION_3 = (
+    "leases",
+    "switches",
+    "service_tokens",
+    "activity_counters",
+    "observations",
+)
+TABLES_OF_VERSION_2 = ("cosignatures", "witnesses", "checkpoints", "signing_keys", "legal_holds")
+
+
+def schema(connection: Connection) -> dict[str, object]:
+    """Return what the tables are, without the order of anything."""
+    inspector = inspect(connection)
+    return {
+        name: (
+            [(c["name"], str(c["type"]), c["nullable"]) for c in inspector.get_columns(name)],
+            inspector.get_pk_constraint(name)["constrained_columns"],
+            sorted((i["name"] or "", i["column_names"]) for i in inspector.get_indexes(name)),
+            sorted(
+                (f["constrained_columns"], f["referred_table"], f["referred_columns"])
+                for f in inspector.get_foreign_keys(name)
+            ),
+            sorted(c["sqltext"] for c in inspector.get_check_constraints(name)),
+        )
+        for name in inspector.get_table_names()
+    }
+
+
+@pytest.mark.parametrize("version", [1, 2])
 @on_both_databases
-def test_a_state_of_version_1_gets_the_tables_for_evidence(url: str, postgresql: Server) -> None:
-    """A state from before checkpoints were signed is opened, and has what it had, and the rest."""
+def test_a_state_of_an_earlier_version_gets_what_it_lacks(
+    url: str, version: int, postgresql: Server
+) -> None:
+    """A state from before is opened, keeps what it had, and is then like a new one."""
     opened(url, create=True).close()
+    first_tables = [f"DROP TABLE {name}" for name in TABLES_OF_VERSION_2]
+    first = [*first_tables, "ALTER TABLE log_head DROP COLUMN first"] if version == 1 else []
     change(
         url,
         "INSERT INTO notices VALUES ('n', '2026-06-02', true, NULL)",
-        *(f"DROP TABLE {n}" for n in ("cosignatures", "witnesses", "checkpoints", "signing_keys")),
-        "DROP TABLE legal_holds",
-        "ALTER TABLE log_head DROP COLUMN first",
-        "UPDATE meta SET schema_version = 1",
+        *(f"DROP TABLE {name}" for name in TABLES_OF_VERSION_3),
+        *first,
     )
+    make_version(url, version)
     with opened(url) as store, store.reading() as connection:
         assert notice_ids(store) == ["n"]
         assert connection.execute(select(meta.c.schema_version)).scalar() == NOW_VERSION
-        upgraded = {
-            name: [(c["name"], str(c["type"]), c["nullable"]) for c in columns]
-            for (_, name), columns in inspect(connection).get_multi_columns().items()
-        }
+        upgraded = schema(connection)
     fresh = f"{url}-fresh" if url.startswith("sqlite") else postgresql.new_schema()
     with opened(fresh, create=True) as store, store.reading() as connection:
-        assert upgraded == {
-            name: [(c["name"], str(c["type"]), c["nullable"]) for c in columns]
-            for (_, name), columns in inspect(connection).get_multi_columns().items()
-        }
+        assert upgraded == schema(connection)
 
 
 @on_both_databases

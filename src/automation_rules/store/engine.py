@@ -32,13 +32,18 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from ..errors import AutomationRulesError, SchemaError, StoreError
 from .tables import (
+    activity_counters,
     checkpoints,
     cosignatures,
+    leases,
     legal_holds,
     log_head,
     meta,
     metadata,
+    observations,
+    service_tokens,
     signing_keys,
+    switches,
     witnesses,
 )
 
@@ -62,7 +67,7 @@ __all__ = [
     "take_turns",
 ]
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """The version of the tables that this library reads and writes."""
 
 
@@ -74,7 +79,13 @@ def _add_evidence(connection: Connection) -> None:
     connection.execute(text(f"ALTER TABLE log_head ADD COLUMN first {number} DEFAULT 0 NOT NULL"))
 
 
-MIGRATIONS: Final[dict[int, Callable[[Connection], None]]] = {1: _add_evidence}
+def _add_gateway(connection: Connection) -> None:
+    """From version 2: leases, the switch for all, service tokens, what the monitor counts, saw."""
+    added = [leases, switches, service_tokens, activity_counters, observations]
+    metadata.create_all(connection, tables=added, checkfirst=False)
+
+
+MIGRATIONS: Final[dict[int, Callable[[Connection], None]]] = {1: _add_evidence, 2: _add_gateway}
 """From a schema version, what makes it the next one; runs inside the upgrade's transaction."""
 
 STATE_VARIABLE: Final = "AUTOMATION_RULES_STATE"

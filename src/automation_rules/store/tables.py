@@ -40,6 +40,7 @@ __all__ = [
     "Texts",
     "accounts",
     "acknowledgements",
+    "activity_counters",
     "checkpoints",
     "closures",
     "code_challenges",
@@ -48,16 +49,20 @@ __all__ = [
     "cosignatures",
     "envelopes",
     "landlords",
+    "leases",
     "legal_holds",
     "log_entries",
     "log_head",
     "meta",
     "metadata",
     "notices",
+    "observations",
     "people",
+    "service_tokens",
     "signing_keys",
     "status_changes",
     "subjects",
+    "switches",
     "tested_forms",
     "witnesses",
 ]
@@ -394,4 +399,63 @@ cosignatures: Final = Table(
     Column("verifier_key", Text, primary_key=True),
     Column("line", Text, nullable=False),
     ForeignKeyConstraint(["origin", "size"], ["checkpoints.origin", "checkpoints.size"]),
+)
+
+# --- for the gateway, since schema version 3 ------------------------------------------------
+
+# The account that holds a lease is in use. A landlord has at most two rows, whatever the time.
+leases: Final = Table(
+    "leases",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    Column("landlord_id", ForeignKey("landlords.id"), nullable=False, index=True),
+    Column("taken_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+
+# All automation is paused when the last row says so.
+switches: Final = Table(
+    "switches",
+    metadata,
+    Column("id", _Big, primary_key=True),
+    Column("change", String(16), nullable=False),
+    Column("reason", _Name),
+    Column("landlord_id", _Id),
+    Column("person_id", _Id),
+    Column("at", Instant, nullable=False),
+    ForeignKeyConstraint(["landlord_id", "person_id"], ["people.landlord_id", "people.id"]),
+)
+
+# Only the SHA-256 of a token is kept.
+service_tokens: Final = Table(
+    "service_tokens",
+    metadata,
+    Column("name", _Id, primary_key=True),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("added_at", Instant, nullable=False),
+)
+
+activity_counters: Final = Table(
+    "activity_counters",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("count", _Big, nullable=False),
+    Column("expires_at", Instant, nullable=False, index=True),
+)
+
+# No foreign key for the account: one that is not registered here may be seen as well.
+observations: Final = Table(
+    "observations",
+    metadata,
+    Column("id", _Big, primary_key=True),
+    Column("landlord_id", ForeignKey("landlords.id"), index=True),
+    Column("account_id", _Id, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("level", String(16), nullable=False),
+    Column("seen", Integer, nullable=False),
+    Column("allowed", _Name, nullable=False),
+    Column("window_seconds", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+    CheckConstraint("level IN ('warning', 'pause')", name="observations_level"),
+    Index("observations_of_account", "account_id", "at"),
 )
