@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from .activity import ActivityLimits
     from .checks import Check
     from .decision import Obligation
     from .request import Request
@@ -45,18 +46,26 @@ class Policy:
     """An immutable list of checks with an identity.
 
     A request is allowed when no check fails and at least one passes: a policy that has nothing to
-    say about a request denies it.
+    say about a request denies it. ``monitor`` is what the activity monitor watches for; it takes
+    no part in a decision.
     """
 
-    __slots__ = ("_evaluators", "checks", "info", "readings", "title")
+    __slots__ = ("_evaluators", "checks", "info", "monitor", "readings", "title")
 
     checks: tuple[Check, ...]
     info: PolicyInfo
+    monitor: ActivityLimits | None
     readings: Mapping[str, str]
     title: Text | None
 
     def __init__(
-        self, id: str, version: str, checks: Iterable[Check], *, title: Text | None = None
+        self,
+        id: str,
+        version: str,
+        checks: Iterable[Check],
+        *,
+        title: Text | None = None,
+        monitor: ActivityLimits | None = None,
     ) -> None:
         """Join ``checks`` under an identifier and a version.
 
@@ -66,6 +75,7 @@ class Policy:
         """
         self.checks = tuple(checks)
         self.title = title
+        self.monitor = monitor
         errors = [
             FieldError(f"/{name}", "must not be empty")
             for name, value in (("id", id), ("version", version), ("checks", self.checks))
@@ -95,7 +105,13 @@ class Policy:
             InvalidPolicyError: a check has the name of another.
         """
         together = (*self.checks, *checks)
-        return Policy(id or self.info.id, self.info.version, together, title=self.title)
+        return Policy(
+            id or self.info.id,
+            self.info.version,
+            together,
+            title=self.title,
+            monitor=self.monitor,
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return all that the digest covers, in the shape of a policy file."""
@@ -109,6 +125,7 @@ class Policy:
             **({"title": self.title.to_document()} if self.title else {}),
             "readings": dict(self.readings),
             "checks": [check.describe() for check in self.checks],
+            **({"monitor": self.monitor.describe()} if self.monitor else {}),
         }
 
     def decide(self, request: Request) -> Decision:

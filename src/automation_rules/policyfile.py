@@ -11,11 +11,20 @@ import tomllib
 from contextlib import suppress
 from datetime import date, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from .actions import Action, TodoKind
+from .activity import ActivityLimits, Bounds, Threshold
 from .checks import (
     STANDARD_CHECKS,
     AccountLimitCheck,
@@ -126,7 +135,8 @@ def policy_from_document(document: object, **readings: str) -> Policy:
     if errors or header is None:
         raise InvalidPolicyError(errors)
     title = header.title.to_text() if header.title else None
-    return Policy(header.id, header.version, checks, title=title)
+    monitor = header.monitor.build() if header.monitor else None
+    return Policy(header.id, header.version, checks, title=title, monitor=monitor)
 
 
 class _Strict(BaseModel):
@@ -144,6 +154,7 @@ class _Header(_Strict):
     version: _Name
     title: _Words | None = None
     readings: dict[str, Any] = {}
+    monitor: _Monitor | None = None
     checks: Annotated[list[Any], Field(min_length=1, max_length=1_000)]
 
 
@@ -153,6 +164,43 @@ class _Words(_Strict):
 
     def to_text(self) -> Text:
         return Text(self.en, self.cy)
+
+
+class _Built(_Strict):
+    """What the library's own type also looks at, as a whole."""
+
+    def build(self) -> object:
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> Self:
+        try:
+            self.build()
+        except ValueError as error:
+            raise PydanticCustomError("invalid", "{problem}", {"problem": str(error)}) from None
+        return self
+
+
+_Threshold = Annotated[Threshold, custom_field(Threshold.parse)]
+
+
+class _Bounds(_Built):
+    warn: _Threshold | None = None
+    pause: _Threshold | None = None
+
+    def build(self) -> Bounds:
+        return Bounds(self.warn, self.pause)
+
+
+class _Monitor(_Built):
+    requests: _Bounds | None = None
+    errors: _Bounds | None = None
+    repeated_submissions: _Bounds | None = None
+    outside_window: _Bounds | None = None
+    sessions: _Bounds | None = None
+
+    def build(self) -> ActivityLimits:
+        return ActivityLimits(**{name: bounds and bounds.build() for name, bounds in self})
 
 
 # The standard library's parsers accept week dates, basic forms and zones as well.
