@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from gateway_world import World
+
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:
@@ -34,6 +36,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'state.sqlite3'}"
     new: str = request.getfixturevalue("postgresql_url")
     return new
+
+
+@pytest.fixture
+def world(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Return a state in which everything is in order, for a gateway to stand on."""
+    from gateway_world import make_world
+
+    return make_world(url, tmp_path, monkeypatch)
 
 
 @pytest.fixture

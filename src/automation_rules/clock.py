@@ -7,13 +7,14 @@ once, for reading the calendar and for showing.
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from .errors import ClockError
 
-__all__ = ["LONDON", "Clock", "FrozenClock", "SystemClock", "to_london", "to_utc"]
+__all__ = ["LONDON", "Clock", "FrozenClock", "SystemClock", "monotonic", "pause", "to_london", "to_utc"]
 
 LONDON = ZoneInfo("Europe/London")
 
@@ -47,6 +48,16 @@ class FrozenClock:
     def move_to(self, at: datetime) -> None:
         """Stand at ``at`` from now on; raise `ClockError` when it is naive."""
         self._at = to_utc(at)
+
+
+def monotonic() -> float:
+    """Return the seconds since some moment, by a clock that never goes back; for ages only."""
+    return time.monotonic()
+
+
+def pause(seconds: float) -> None:
+    """Wait that long."""
+    time.sleep(seconds)
 
 
 def to_utc(at: datetime) -> datetime:

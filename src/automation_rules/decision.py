@@ -203,6 +203,18 @@ class Decision:
         """Return the same decision with one more finding, and the answer that follows from it."""
         return self._changed((*self.findings, finding), allowed=allowed)
 
+    def noted(self, finding: Finding) -> Decision:
+        """Return the same answer with one more finding that neither passes nor denies.
+
+        Raises:
+            ValueError: the finding is a failure, which would make the answer another.
+        """
+        if finding.outcome is Outcome.FAIL:
+            raise ValueError("a failure changes the answer: use with_finding()")
+        noted = Decision(self.request, (*self.findings, finding), self.allowed, self.decider)
+        noted._worked_out.update(self._worked_out, id=self.decision_id)
+        return noted
+
     def _changed(self, findings: tuple[Finding, ...], *, allowed: bool) -> Decision:
         changed = Decision(self.request, findings, allowed, self.decider)
         # No instant is foreseen for an answer that the checks alone did not give.

@@ -38,21 +38,32 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .decision import Decision
     from .policy import Policy
-    from .store import AccountFacts, Registry, Store
+    from .store import AccountFacts, Leases, Store
 
 __all__ = [
     "DEFAULT_MARGIN",
+    "LEASE_DURATION",
     "Enforcer",
+    "FactsSource",
+    "Hold",
     "Recorder",
     "Step",
     "Verdict",
+    "not_recorded",
     "open_enforcer",
     "open_log",
     "request_from_registry",
+    "request_from_stranger",
 ]
 
 DEFAULT_MARGIN: Final = timedelta(seconds=60)
 """How long before closing automation is held back, for clocks that differ from the portal's."""
+
+UNMARKED: Final = "unmarked"
+"""The account of a session that nobody marked, which is taken for a bot's."""
+
+LEASE_DURATION: Final = timedelta(minutes=10)
+"""How long an account counts as running after it was last used (reading ``at_a_time``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,8 @@ class Step:
     """What an automation account wants to do next; everything else is known to the registry.
 
     ``form_fingerprint`` is that of the form as met now. ``answers`` are about to be submitted,
-    ``record`` is what the landlord's own system says; neither is kept.
+    ``record`` is what the landlord's own system says; neither is kept. ``explain``
+    asks for every finding; ``ignored`` names claims that came with the step and were dropped.
     """
 
     action: Action | str
@@ -72,6 +84,8 @@ class Step:
     form_fingerprint: str | None = None
     answers: Mapping[str, Any] | None = None
     record: Mapping[str, Any] | None = None
+    explain: bool = False
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +95,23 @@ class Verdict:
     decision: Decision
     receipt: Receipt | None = None
     trouble: LogError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A lease as one step met it: who runs, whether it is new, whether the step ends it."""
+
+    account_id: str
+    running: tuple[str, ...]
+    is_new: bool = False
+    leaves: bool = False
+
+
+class FactsSource(Protocol):
+    """Where facts come from: a `Registry`, or what was read from it a moment ago."""
+
+    def facts(self, account_id: str, at: datetime) -> AccountFacts:
+        """Return what is known; raise `NotRegisteredError` when there is no such account."""
 
 
 class Recorder(Protocol):
@@ -96,30 +127,38 @@ class Recorder(Protocol):
 class Enforcer:
     """Decides by one policy from one registry's facts, and records in one log.
 
-    ``margin`` keeps away from closing: work must end that long before.
+    ``margin`` keeps away from closing: work must end that long before. ``leases`` say which
+    accounts are running, where the policy reads the limit of two so (``at_a_time``); without them
+    that reading finds a fact missing.
     """
 
     def __init__(
         self,
-        registry: Registry,
+        registry: FactsSource,
         policy: Policy,
         clock: Clock,
         log: Recorder,
         *,
         margin: timedelta = DEFAULT_MARGIN,
+        leases: Leases | None = None,
+        lease_duration: timedelta = LEASE_DURATION,
     ) -> None:
         """Join them.
 
         Raises:
-            ValueError: a negative margin.
+            ValueError: a negative margin, or leases that do not last.
         """
         if margin < timedelta(0):
             raise ValueError("the margin must not be negative")
+        if lease_duration <= timedelta(0):
+            raise ValueError("a lease must last: give a positive duration")
         self._registry = registry
         self._policy = policy
         self._clock = clock
         self._log = log
         self._margin = margin
+        self._leases = leases
+        self._lease_duration = lease_duration
 
     def preflight(
         self, account_id: str, step: Step, *, portal_time: datetime | None = None
@@ -139,12 +178,14 @@ class Enforcer:
         now = self._clock.now()
         if portal_time is not None:
             self._compare_clocks(now, portal_time)
-        decision = self.decide(account_id, step, at=now)
+        decision, hold = self.judge(account_id, step, at=now)
         try:
             self._log.check_rollback()
             receipt = self._log.record(decision, readings=self._policy.readings)
         except LogError as error:
-            return Verdict(_not_recorded(decision), trouble=error)
+            self.settle(hold, allowed=step.action is Action.SIGN_OUT)
+            return Verdict(not_recorded(decision), trouble=error)
+        self.settle(hold, allowed=decision.allowed)
         return Verdict(decision, receipt)
 
     def decide(
@@ -152,16 +193,74 @@ class Enforcer:
     ) -> Decision:
         """Decide without recording, at any instant; ``sms_code`` supposes an entry of the code.
 
+        No lease is taken or freed.
+
         Raises:
             NotRegisteredError: there is no such account.
             StoreError: the registry cannot be read.
         """
         facts = self._registry.facts(account_id, at)
-        request = request_from_registry(facts, step, at, margin=self._margin)
+        running = None
+        if (leases := self._leases_that_count) is not None:
+            holders = leases.running(facts.landlord.id, at)
+            running = tuple(dict.fromkeys((*holders, account_id)))
+        request = request_from_registry(facts, step, at, margin=self._margin, running=running)
         if sms_code is not None:
             request = replace(request, subject=replace(request.subject, sms_code=sms_code))
+        return self.answer(request)
+
+    def judge(self, account_id: str, step: Step, *, at: datetime) -> tuple[Decision, Hold | None]:
+        """Decide at the present instant ``at``, with the lease that the step needs, if any.
+
+        Give the lease, with what came of the decision, to `settle`.
+
+        Raises:
+            NotRegisteredError: there is no such account.
+            StoreError: the registry cannot be read.
+        """
+        facts = self._registry.facts(account_id, at)
+        hold = None
+        if (leases := self._leases_that_count) is not None:
+            landlord = facts.landlord.id
+            if step.action is Action.SIGN_OUT:
+                hold = Hold(account_id, leases.running(landlord, at), leaves=True)
+            else:
+                lease = leases.take(account_id, landlord, at, self._lease_duration)
+                hold = Hold(account_id, lease.running, is_new=lease.new)
+        request = request_from_registry(
+            facts, step, at, margin=self._margin, running=None if hold is None else hold.running
+        )
+        return self.answer(request), hold
+
+    def settle(self, hold: Hold | None, *, allowed: bool) -> None:
+        """Free a lease that was taken for nothing, or by whoever has left.
+
+        Raises:
+            StoreError: it could not be freed; it ends by itself.
+        """
+        if hold is None or self._leases is None:
+            return
+        if hold.leaves or (hold.is_new and not allowed):
+            self._leases.release(hold.account_id)
+
+    @property
+    def takes_leases(self) -> bool:
+        """Whether `judge` takes a lease, and so writes."""
+        return self._leases_that_count is not None
+
+    @property
+    def _leases_that_count(self) -> Leases | None:
+        return self._leases if self._policy.readings["at_a_time"] == "running" else None
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that decides."""
+        return self._policy
+
+    def answer(self, request: Request) -> Decision:
+        """Decide about a whole request; `sign_out` is let through with its findings."""
         decision = self._policy.decide(request)
-        return decision.let_through() if step.action is Action.SIGN_OUT else decision
+        return decision.let_through() if request.action is Action.SIGN_OUT else decision
 
     def _compare_clocks(self, now: datetime, portal_time: datetime) -> None:
         offset = abs(now - portal_time)
@@ -189,12 +288,18 @@ def open_enforcer(
         StoreError: there is no such state, or it, its key or the remembered heads cannot be used.
     """
     from .landlord_portal import landlord_portal
-    from .store import Registry, Store, state_url
+    from .store import Leases, Registry, Store, state_url
 
     clock = clock or SystemClock()
     with Store.open(state_url(state), clock=clock) as store, open_log(store) as log:
-        registry = Registry(store, clock)
-        yield Enforcer(registry, policy or landlord_portal(), clock, log, margin=margin)
+        yield Enforcer(
+            Registry(store, clock),
+            policy or landlord_portal(),
+            clock,
+            log,
+            margin=margin,
+            leases=Leases(store, clock),
+        )
 
 
 @contextmanager
@@ -213,11 +318,17 @@ def open_log(store: Store) -> Iterator[DecisionLog]:
 
 
 def request_from_registry(
-    facts: AccountFacts, step: Step, at: datetime, *, margin: timedelta = timedelta(0)
+    facts: AccountFacts,
+    step: Step,
+    at: datetime,
+    *,
+    margin: timedelta = timedelta(0),
+    running: tuple[str, ...] | None = None,
 ) -> Request:
     """Return the request that ``step`` makes, every fact as the registry knows it.
 
-    ``margin`` is added to the time that the step is expected to take.
+    ``margin`` is added to the time that the step is expected to take; ``running`` are the
+    accounts in use, when that is known.
     """
     account, landlord, entry = facts.account, facts.landlord, facts.code_entry
     duration = (step.expected_duration or timedelta(0)) + margin
@@ -236,12 +347,7 @@ def request_from_registry(
             else SmsCode(entry.provided_at, entry.provided_by, Channel.MANUAL),
         ),
         action=step.action,
-        resource=Resource(
-            type="todo" if step.todo or step.action in TODO_ACTIONS else "portal",
-            id=step.todo or "",
-            kind=step.todo_kind,
-            tenant=step.tenant,
-        ),
+        resource=_resource(step),
         context=Context(
             time=at,
             mode=step.mode,
@@ -255,6 +361,7 @@ def request_from_registry(
                 declared_on=landlord.declared_on or NOT_DECLARED,
                 partnership_manager=landlord.partnership_manager,
                 automation_accounts=facts.automation_accounts,
+                running_accounts=running,
                 paused=landlord.paused,
             ),
             expected_duration=duration or None,
@@ -265,8 +372,39 @@ def request_from_registry(
             ),
             answers=step.answers,
             record=step.record,
+            explain=step.explain,
         ),
         facts="registry",
+        ignored=step.ignored,
+    )
+
+
+def request_from_stranger(account_id: str | None, step: Step, at: datetime) -> Request:
+    """Return the request that ``step`` makes when the registry does not know the account.
+
+    Such a request is denied by any policy that asks who it is.
+    """
+    return Request(
+        subject=Subject(type="automation_account", id=account_id or UNMARKED),
+        action=step.action,
+        resource=_resource(step),
+        context=Context(
+            time=at,
+            mode=step.mode,
+            landlord=LandlordFacts(automation_accounts=()),
+            expected_duration=step.expected_duration,
+        ),
+        facts="registry",
+        ignored=step.ignored,
+    )
+
+
+def _resource(step: Step) -> Resource:
+    return Resource(
+        type="todo" if step.todo or step.action in TODO_ACTIONS else "portal",
+        id=step.todo or "",
+        kind=step.todo_kind,
+        tenant=step.tenant,
     )
 
 
@@ -287,7 +425,7 @@ def _member(vocabulary: type[Role], name: str) -> Role | str:
         return name
 
 
-def _not_recorded(decision: Decision) -> Decision:
+def not_recorded(decision: Decision) -> Decision:
     """Return ``decision`` as a denial, unless it lets somebody leave."""
     leaving = decision.request.action is Action.SIGN_OUT
     outcome = Outcome.WARN if leaving else Outcome.FAIL

@@ -1,0 +1,369 @@
+"""The gateway: what every shell asks before it lets a portal's request through.
+
+It never raises for a bot: whatever keeps it from deciding, or from recording what it decided, is
+a denial that says so. Only leaving is let through regardless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from ..actions import Action
+from ..clock import SystemClock
+from ..decision import Finding, Outcome
+from ..enforcer import (
+    LEASE_DURATION,
+    UNMARKED,
+    Enforcer,
+    Step,
+    not_recorded,
+    open_log,
+    request_from_stranger,
+)
+from ..errors import AutomationRulesError, ClockError, InvalidPolicyError, NotRegisteredError
+from ..group_commit import GroupCommit
+from ..routes import Public, Routes, load_routes
+from .callers import Person, Visitor
+from .current import CurrentFacts, CurrentPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from concurrent.futures import Future
+    from datetime import datetime
+
+    from ..audit import Receipt
+    from ..clock import Clock
+    from ..decision import Decision
+    from ..enforcer import FactsSource, Hold
+    from ..monitor import ActivityMonitor
+    from ..policy import Policy
+    from ..store import Leases
+    from .callers import Caller
+
+__all__ = ["RECORD_SECONDS", "UNKNOWN_ROUTE", "Gateway", "Passage", "open_gateway"]
+
+_events: Final = structlog.get_logger("automation_rules.gateway")
+
+UNKNOWN_ROUTE: Final = Step("unknown_route")
+"""The step of a request that the portal's route table does not know."""
+
+RECORD_SECONDS: Final = 10.0
+"""How long a caller waits for the log; a decision that is not durable by then is a denial."""
+
+_SHADOW: Final = Finding("enforcement", Outcome.WARN, "shadow")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Whether a request goes through, and why.
+
+    ``decision`` is None when nobody had to be asked, or nothing could be decided; ``findings``
+    are what kept it from going through. ``account_id`` is the bot's, None for anyone else.
+    """
+
+    allowed: bool
+    decision: Decision | None = None
+    receipt: Receipt | None = None
+    findings: tuple[Finding, ...] = ()
+    step: Step | None = None
+    account_id: str | None = None
+
+
+_THROUGH: Final = Passage(allowed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    decision: Decision
+    readings: Mapping[str, str]
+    enforcer: Enforcer
+    hold: Hold | None
+
+
+class Gateway:
+    """Lets bots do what one policy allows, and people what they like; `open_gateway` makes one.
+
+    Make one in each process that serves, after it has started. Safe to use from several threads
+    and from asyncio, at once.
+    """
+
+    def __init__(
+        self,
+        registry: FactsSource,
+        policy: Policy | CurrentPolicy,
+        clock: Clock,
+        log: GroupCommit,
+        *,
+        routes: Routes | None = None,
+        leases: Leases | None = None,
+        lease_duration: timedelta = LEASE_DURATION,
+        monitor: ActivityMonitor | None = None,
+        shadow: bool = False,
+    ) -> None:
+        """Join them; with ``shadow``, decide and record but enforce nothing."""
+        self.routes = Routes(()) if routes is None else routes
+        self.shadow = shadow
+        self._facts = CurrentFacts(registry)
+        self._policy = policy
+        self._clock = clock
+        self._log = log
+        self._leases = leases
+        self._lease_duration = lease_duration
+        self._monitor = monitor
+        self._enforcers: tuple[Policy, Enforcer] | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that decisions go by."""
+        return self._clock
+
+    # --- asking -----------------------------------------------------------------------------
+
+    def route(
+        self, method: str, path: str, query: str = "", headers: Mapping[str, str] | None = None
+    ) -> Step | None:
+        """Return the step that a request of the portal is; None when no decision is needed.
+
+        ``path`` and ``query`` are raw, still percent-encoded. What the route table does not know
+        is `UNKNOWN_ROUTE`.
+        """
+        found = self.routes.match(method, path, query, headers)
+        if isinstance(found, Public):
+            return None
+        return UNKNOWN_ROUTE if found is None else found
+
+    def ask(
+        self,
+        caller: Caller | None,
+        step: Step,
+        *,
+        request_id: str | None = None,
+        trace_id: str | None = None,
+    ) -> Passage:
+        """Decide about one step, record it, and return whether it goes through.
+
+        ``request_id`` is the caller's own name for the request, and ``trace_id`` that of the
+        trace it belongs to; both are sealed in the log.
+        """
+        if isinstance(caller, Person | Visitor):
+            return _THROUGH
+        account_id = None if caller is None else caller.account_id
+        try:
+            judged = self._judge(account_id, step)
+        except Exception as error:
+            return self._undecided(account_id, step, error)
+        try:
+            receipt = self._submit(judged, request_id, trace_id).result(RECORD_SECONDS)
+        except Exception as error:
+            return self._unrecorded(account_id, step, judged, error)
+        return self._answer(account_id, step, judged, receipt)
+
+    async def ask_async(
+        self,
+        caller: Caller | None,
+        step: Step,
+        *,
+        request_id: str | None = None,
+        trace_id: str | None = None,
+    ) -> Passage:
+        """Do as `ask` does, without keeping the event loop waiting."""
+        if isinstance(caller, Person | Visitor):
+            return _THROUGH
+        account_id = None if caller is None else caller.account_id
+        try:
+            if self._reads(account_id):
+                judged = await asyncio.to_thread(self._judge, account_id, step)
+            else:
+                judged = self._judge(account_id, step)
+        except Exception as error:
+            return self._undecided(account_id, step, error)
+        try:
+            recorded = asyncio.wrap_future(self._submit(judged, request_id, trace_id))
+            async with asyncio.timeout(RECORD_SECONDS):
+                receipt = await recorded
+        except Exception as error:
+            return await asyncio.to_thread(self._unrecorded, account_id, step, judged, error)
+        if judged.hold is not None:
+            return await asyncio.to_thread(self._answer, account_id, step, judged, receipt)
+        return self._answer(account_id, step, judged, receipt)
+
+    def refuse_unreadable(self, error: Exception) -> Passage:
+        """Return the denial of a request of which the portal could not say what it is."""
+        return self._refuse(None, UNKNOWN_ROUTE, "request_unreadable", error)
+
+    def observe(self, account_id: str, *, status: int) -> None:
+        """Tell the monitor how the portal answered a bot: the HTTP status."""
+        if self._monitor is not None:
+            self._monitor.note_status(account_id, status)
+
+    # --- parts ------------------------------------------------------------------------------
+
+    def _reads(self, account_id: str | None) -> bool:
+        """Whether deciding now would wait for a file or the database."""
+        if isinstance(self._policy, CurrentPolicy) and not self._policy.is_fresh:
+            return True
+        if account_id is None:
+            return False
+        if self._leases is not None and self._enforcer().takes_leases:
+            return True
+        return not self._facts.is_fresh(account_id, self._clock.now())
+
+    def _enforcer(self) -> Enforcer:
+        policy = self._policy.get() if isinstance(self._policy, CurrentPolicy) else self._policy
+        made = self._enforcers
+        if made is None or made[0] is not policy:
+            made = (
+                policy,
+                Enforcer(
+                    self._facts,
+                    policy,
+                    self._clock,
+                    self._log,
+                    margin=timedelta(0),
+                    leases=self._leases,
+                    lease_duration=self._lease_duration,
+                ),
+            )
+            self._enforcers = made
+        return made[1]
+
+    def _judge(self, account_id: str | None, step: Step) -> _Judged:
+        enforcer = self._enforcer()
+        at = self._clock.now()
+        decision, hold = self._decide(enforcer, account_id, step, at)
+        if self.shadow:
+            decision = decision.noted(_SHADOW)
+        if self._monitor is not None:
+            self._monitor.note(decision)
+        return _Judged(decision, enforcer.policy.readings, enforcer, hold)
+
+    def _decide(
+        self, enforcer: Enforcer, account_id: str | None, step: Step, at: datetime
+    ) -> tuple[Decision, Hold | None]:
+        if account_id is not None:
+            try:
+                return enforcer.judge(account_id, step, at=at)
+            except NotRegisteredError:
+                pass
+        return enforcer.answer(request_from_stranger(account_id, step, at)), None
+
+    def _submit(
+        self, judged: _Judged, request_id: str | None, trace_id: str | None
+    ) -> Future[Receipt]:
+        return self._log.submit(
+            judged.decision, readings=judged.readings, request_id=request_id, trace_id=trace_id
+        )
+
+    def _answer(
+        self, account_id: str | None, step: Step, judged: _Judged, receipt: Receipt
+    ) -> Passage:
+        decision = judged.decision
+        self._settle(judged, allowed=decision.allowed)
+        return Passage(
+            allowed=decision.allowed or self.shadow,
+            decision=decision,
+            receipt=receipt,
+            findings=() if decision.allowed else decision.failures,
+            step=step,
+            account_id=account_id or UNMARKED,
+        )
+
+    def _unrecorded(
+        self, account_id: str | None, step: Step, judged: _Judged, error: Exception
+    ) -> Passage:
+        decision = not_recorded(judged.decision)
+        _events.error("decision_not_recorded", problem=_problem(error))
+        self._settle(judged, allowed=decision.allowed)
+        return Passage(
+            allowed=decision.allowed or self.shadow,
+            decision=decision,
+            findings=() if decision.allowed else decision.failures,
+            step=step,
+            account_id=account_id or UNMARKED,
+        )
+
+    def _settle(self, judged: _Judged, *, allowed: bool) -> None:
+        try:
+            judged.enforcer.settle(judged.hold, allowed=allowed)
+        except Exception as error:
+            # The lease ends by itself.
+            _events.warning("lease_not_freed", problem=_problem(error))
+
+    def _undecided(self, account_id: str | None, step: Step, error: Exception) -> Passage:
+        if isinstance(error, ClockError):
+            code = "clock_unreadable"
+        elif isinstance(error, InvalidPolicyError):
+            code = "policy_unreadable"
+        else:
+            code = "facts_unavailable"
+        return self._refuse(account_id, step, code, error)
+
+    def _refuse(self, account_id: str | None, step: Step, code: str, error: Exception) -> Passage:
+        _events.error("not_decided", code=code, problem=_problem(error))
+        leaving = step.action is Action.SIGN_OUT
+        return Passage(
+            allowed=leaving or self.shadow,
+            findings=(Finding("gateway", Outcome.FAIL, code),),
+            step=step,
+            account_id=account_id or UNMARKED,
+        )
+
+
+def _problem(error: Exception) -> str:
+    # Only our own errors are known to name nothing personal.
+    return str(error) if isinstance(error, AutomationRulesError) else type(error).__name__
+
+
+@contextmanager
+def open_gateway(
+    state: str | None = None,
+    *,
+    policy: Policy | Path | str | None = None,
+    routes: Routes | Path | str | None = None,
+    clock: Clock | None = None,
+    shadow: bool = False,
+    lease_duration: timedelta = LEASE_DURATION,
+    **readings: Any,
+) -> Iterator[Gateway]:
+    """Open a gateway on the state at the URL ``state``; use it in a ``with``.
+
+    ``policy`` is a policy, or the path of a policy file, which is read again when it changes; the
+    published terms when absent. ``routes`` is the portal's route table, or the path of its file.
+
+    Raises:
+        StoreError: there is no such state, or it, its key or the remembered heads cannot be used.
+        InvalidPolicyError: the policy or the route table cannot be read.
+    """
+    from ..landlord_portal import landlord_portal
+    from ..store import Leases, Registry, Store, state_url
+
+    clock = clock or SystemClock()
+    current: Policy | CurrentPolicy
+    if isinstance(policy, Path | str):
+        current = CurrentPolicy(Path(policy), **readings)
+    else:
+        current = policy or landlord_portal(**readings)
+    if isinstance(routes, Path | str):
+        routes = load_routes(Path(routes))
+    with ExitStack() as stack:
+        store = stack.enter_context(Store.open(state_url(state), clock=clock))
+        registry = Registry(store, clock)
+        log = stack.enter_context(open_log(store))
+        group = stack.enter_context(GroupCommit(log))
+        yield Gateway(
+            registry,
+            current,
+            clock,
+            group,
+            routes=routes,
+            leases=Leases(store, clock),
+            lease_duration=lease_duration,
+            shadow=shadow,
+        )
