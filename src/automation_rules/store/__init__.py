@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .engine import Store, state_url
+from .leases import Lease, Leases
 from .registry import (
     AccountFacts,
     AnnouncedChange,
@@ -12,14 +13,19 @@ from .registry import (
     Registry,
     StatusChange,
 )
+from .tokens import ServiceToken, ServiceTokens
 
 __all__ = [
     "AccountFacts",
     "AnnouncedChange",
     "CodeEntry",
     "KnownForm",
+    "Lease",
+    "Leases",
     "PortalClosure",
     "Registry",
+    "ServiceToken",
+    "ServiceTokens",
     "StatusChange",
     "Store",
     "state_url",

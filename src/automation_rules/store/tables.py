@@ -409,7 +409,6 @@ leases: Final = Table(
     metadata,
     Column("account_id", ForeignKey("accounts.id"), primary_key=True),
     Column("landlord_id", ForeignKey("landlords.id"), nullable=False, index=True),
-    Column("taken_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
 )
 
