@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from ..actions import Action
+from ..activity import Activity
 from ..clock import SystemClock
 from ..decision import Finding, Outcome
 from ..enforcer import (
@@ -56,6 +57,8 @@ UNKNOWN_ROUTE: Final = Step("unknown_route")
 
 RECORD_SECONDS: Final = 10.0
 """How long a caller waits for the log; a decision that is not durable by then is a denial."""
+
+_FIRST_ERROR: Final = 400
 
 _SHADOW: Final = Finding("enforcement", Outcome.WARN, "shadow")
 
@@ -199,9 +202,9 @@ class Gateway:
         return self._refuse(None, UNKNOWN_ROUTE, "request_unreadable", error)
 
     def observe(self, account_id: str, *, status: int) -> None:
-        """Tell the monitor how the portal answered a bot: the HTTP status."""
-        if self._monitor is not None:
-            self._monitor.note_status(account_id, status)
+        """Tell the monitor how the portal answered a bot that was let through: the HTTP status."""
+        if self._monitor is not None and status >= _FIRST_ERROR:
+            self._monitor.note(account_id, Activity.ERROR)
 
     # --- parts ------------------------------------------------------------------------------
 
@@ -216,7 +219,7 @@ class Gateway:
         return not self._facts.is_fresh(account_id, self._clock.now())
 
     def _enforcer(self) -> Enforcer:
-        policy = self._policy.get() if isinstance(self._policy, CurrentPolicy) else self._policy
+        policy = _policy(self._policy)
         made = self._enforcers
         if made is None or made[0] is not policy:
             made = (
@@ -240,8 +243,9 @@ class Gateway:
         decision, hold = self._decide(enforcer, account_id, step, at)
         if self.shadow:
             decision = decision.noted(_SHADOW)
-        if self._monitor is not None:
-            self._monitor.note(decision)
+        if self._monitor is not None and account_id is not None:
+            for activity in _activities(decision):
+                self._monitor.note(account_id, activity, todo=step.todo)
         return _Judged(decision, enforcer.policy.readings, enforcer, hold)
 
     def _decide(
@@ -316,6 +320,23 @@ class Gateway:
         )
 
 
+def _policy(source: Policy | CurrentPolicy) -> Policy:
+    return source.get() if isinstance(source, CurrentPolicy) else source
+
+
+def _activities(decision: Decision) -> Iterator[Activity]:
+    """Yield what a decided request adds to an account's activity."""
+    yield Activity.REQUEST
+    if not decision.allowed:
+        yield Activity.ERROR
+    if any(finding.check == "window" for finding in decision.failures):
+        yield Activity.OUTSIDE_WINDOW
+    if decision.request.action is Action.SUBMIT_TODO:
+        yield Activity.SUBMISSION
+    if decision.request.action is Action.SIGN_IN:
+        yield Activity.SESSION
+
+
 def _problem(error: Exception) -> str:
     # Only our own errors are known to name nothing personal.
     return str(error) if isinstance(error, AutomationRulesError) else type(error).__name__
@@ -342,6 +363,7 @@ def open_gateway(
         InvalidPolicyError: the policy or the route table cannot be read.
     """
     from ..landlord_portal import landlord_portal
+    from ..monitor import ActivityMonitor
     from ..store import Leases, Registry, Store, state_url
 
     clock = clock or SystemClock()
@@ -357,6 +379,9 @@ def open_gateway(
         registry = Registry(store, clock)
         log = stack.enter_context(open_log(store))
         group = stack.enter_context(GroupCommit(log))
+        monitor = stack.enter_context(
+            ActivityMonitor(store, clock, lambda: None if shadow else _policy(current).monitor)
+        )
         yield Gateway(
             registry,
             current,
@@ -365,5 +390,6 @@ def open_gateway(
             routes=routes,
             leases=Leases(store, clock),
             lease_duration=lease_duration,
+            monitor=monitor,
             shadow=shadow,
         )
