@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from .actions import TODO_ACTIONS, Action, Role, TodoKind
 from .clock import SystemClock
 from .decision import Finding, Outcome
-from .errors import ClockError, LogError
+from .errors import ClockError, LogError, NotRegisteredError
 from .request import (
     NOT_DECLARED,
     Channel,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .store import AccountFacts, Leases, Store
 
 __all__ = [
+    "AUTOMATION_ACCOUNT",
     "DEFAULT_MARGIN",
     "LEASE_DURATION",
     "Enforcer",
@@ -59,6 +60,9 @@ __all__ = [
 DEFAULT_MARGIN: Final = timedelta(seconds=60)
 """How long before closing automation is held back, for clocks that differ from the portal's."""
 
+AUTOMATION_ACCOUNT: Final = "automation_account"
+"""The type of the subjects that the registry knows."""
+
 UNMARKED: Final = "unmarked"
 """The account of a session that nobody marked, which is taken for a bot's."""
 
@@ -73,6 +77,9 @@ class Step:
     ``form_fingerprint`` is that of the form as met now. ``answers`` are about to be submitted,
     ``record`` is what the landlord's own system says; neither is kept. ``explain``
     asks for every finding; ``ignored`` names claims that came with the step and were dropped.
+    ``subject_type`` and ``resource_type`` are what the asker calls who acts and what on: nobody
+    of another type than an automation account is registered, and what type of resource is meant
+    follows from the step when it is None.
     """
 
     action: Action | str
@@ -86,6 +93,8 @@ class Step:
     record: Mapping[str, Any] | None = None
     explain: bool = False
     ignored: tuple[str, ...] = ()
+    subject_type: str = AUTOMATION_ACCOUNT
+    resource_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +208,7 @@ class Enforcer:
             NotRegisteredError: there is no such account.
             StoreError: the registry cannot be read.
         """
-        facts = self._registry.facts(account_id, at)
+        facts = self._facts(account_id, step, at)
         running = None
         if (leases := self._leases_that_count) is not None:
             holders = leases.running(facts.landlord.id, at)
@@ -218,7 +227,7 @@ class Enforcer:
             NotRegisteredError: there is no such account.
             StoreError: the registry cannot be read.
         """
-        facts = self._registry.facts(account_id, at)
+        facts = self._facts(account_id, step, at)
         hold = None
         if (leases := self._leases_that_count) is not None:
             landlord = facts.landlord.id
@@ -242,6 +251,11 @@ class Enforcer:
             return
         if hold.leaves or (hold.is_new and not allowed):
             self._leases.release(hold.account_id)
+
+    def _facts(self, account_id: str, step: Step, at: datetime) -> AccountFacts:
+        if step.subject_type != AUTOMATION_ACCOUNT:
+            raise NotRegisteredError("only automation accounts are registered")
+        return self._registry.facts(account_id, at)
 
     @property
     def takes_leases(self) -> bool:
@@ -334,7 +348,7 @@ def request_from_registry(
     duration = (step.expected_duration or timedelta(0)) + margin
     return Request(
         subject=Subject(
-            type="automation_account",
+            type=AUTOMATION_ACCOUNT,
             id=account.id,
             username=account.username,
             email=account.email,
@@ -385,7 +399,7 @@ def request_from_stranger(account_id: str | None, step: Step, at: datetime) -> R
     Such a request is denied by any policy that asks who it is.
     """
     return Request(
-        subject=Subject(type="automation_account", id=account_id or UNMARKED),
+        subject=Subject(type=step.subject_type, id=account_id or UNMARKED),
         action=step.action,
         resource=_resource(step),
         context=Context(
@@ -393,6 +407,7 @@ def request_from_stranger(account_id: str | None, step: Step, at: datetime) -> R
             mode=step.mode,
             landlord=LandlordFacts(automation_accounts=()),
             expected_duration=step.expected_duration,
+            explain=step.explain,
         ),
         facts="registry",
         ignored=step.ignored,
@@ -400,8 +415,9 @@ def request_from_stranger(account_id: str | None, step: Step, at: datetime) -> R
 
 
 def _resource(step: Step) -> Resource:
+    implied = "todo" if step.todo or step.action in TODO_ACTIONS else "portal"
     return Resource(
-        type="todo" if step.todo or step.action in TODO_ACTIONS else "portal",
+        type=implied if step.resource_type is None else step.resource_type,
         id=step.todo or "",
         kind=step.todo_kind,
         tenant=step.tenant,
