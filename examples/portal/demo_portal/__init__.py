@@ -1,0 +1,1 @@
+"""The project: settings, addresses, the clock and the templates' environment."""

@@ -1,0 +1,65 @@
+"""Pages for what went wrong, in the portal's layout and the user's language."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+def _page(request: HttpRequest, status: int, heading: str, text: str) -> HttpResponse:
+    return render(request, "design/problem.html", {"heading": heading, "text": text}, status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001
+    """Say that the request could not be read."""
+    return _page(
+        request,
+        400,
+        _("There is a problem with what was sent"),
+        _("Go back and try again."),
+    )
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001
+    """Say that the user's roles do not include the page."""
+    return _page(
+        request,
+        403,
+        _("You cannot use this page"),
+        _("Your user roles do not let you do this. Ask someone with the 'Manage users' role."),
+    )
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001
+    """Say that there is no such page; another landlord's pages are no pages either."""
+    return _page(
+        request,
+        404,
+        _("Page not found"),
+        _("Check the web address. If you followed a link, the page may have gone."),
+    )
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Say that the portal failed."""
+    return _page(
+        request,
+        500,
+        _("Sorry, there is a problem with the service"),
+        _("Try again later. Nothing was sent."),
+    )
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001
+    """Say that a form did not come from this portal, or is too old."""
+    return _page(
+        request,
+        403,
+        _("Your page is out of date"),
+        _("Go back, load the page again and send your answers once more."),
+    )

@@ -1,0 +1,202 @@
+"""Settings of the demonstration portal. Every choice is an environment variable.
+
+- ``PORTAL_HOME``: the directory for what the portal keeps; default ``var`` beside ``manage.py``.
+- ``PORTAL_DATABASE``: ``postgresql://user:password@host:port/name``; default SQLite in the home.
+- ``PORTAL_STATE``: the URL of the rules' state; default SQLite in the home.
+- ``PORTAL_TIME``: an instant with its UTC offset at which the portal's clock stands still.
+- ``PORTAL_IDLE_SECONDS``: how long a signed-in user may do nothing; default 20 minutes.
+- ``PORTAL_HOSTS``: host names, separated by commas; default this machine's own.
+- ``PORTAL_HTTPS``: ``1`` when it is served by https: cookies then travel by https alone.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from csp.constants import NONE, SELF
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+HOME = Path(os.environ.get("PORTAL_HOME", BASE_DIR / "var")).absolute()
+HOME.mkdir(parents=True, exist_ok=True)
+
+
+def _secret_key(path: Path) -> str:
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(64), encoding="ascii")
+    return path.read_text(encoding="ascii")
+
+
+def _database(url: str | None) -> dict[str, object]:
+    if not url:
+        # Writers wait for their turn from the start: a read that later writes could not.
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": HOME / "portal.sqlite3",
+            "OPTIONS": {
+                "timeout": 30,
+                "transaction_mode": "IMMEDIATE",
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            },
+        }
+    parts = urlsplit(url)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path.lstrip("/"),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or ""),
+    }
+
+
+SECRET_KEY = _secret_key(HOME / "secret.key")
+DEBUG = False
+ALLOWED_HOSTS = os.environ.get("PORTAL_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+
+PORTAL_TIME = os.environ.get("PORTAL_TIME")
+PORTAL_IDLE_SECONDS = int(os.environ.get("PORTAL_IDLE_SECONDS", "1200"))
+PORTAL_STATE = os.environ.get("PORTAL_STATE", f"sqlite:///{HOME / 'state.sqlite3'}")
+PORTAL_SMS_SENDER = "automation_rules.access_codes.ConsoleSender"
+
+INSTALLED_APPS = [
+    "design",
+    "landlord_portal",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "django_otp",
+    "django_otp.plugins.otp_static",
+    "django_otp.plugins.otp_totp",
+    "formtools",
+    "two_factor",
+    "axes",
+    "csp",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "demo_portal.middleware.PrivatePagesMiddleware",
+    "demo_portal.middleware.IdleMiddleware",
+    "demo_portal.middleware.SignedInMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "demo_portal.urls"
+WSGI_APPLICATION = "demo_portal.wsgi.application"
+DATABASES = {"default": _database(os.environ.get("PORTAL_DATABASE"))}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.jinja2.Jinja2",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "environment": "demo_portal.jinja.environment",
+            "context_processors": [
+                "django.contrib.messages.context_processors.messages",
+                "demo_portal.jinja.page",
+                "landlord_portal.navigation.context",
+            ],
+        },
+    }
+]
+
+# Signing in
+
+AUTH_USER_MODEL = "landlord_portal.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "sign_in"
+LOGIN_REDIRECT_URL = "landing"
+TWO_FACTOR_PATCH_ADMIN = False
+TWO_FACTOR_LOGIN_TIMEOUT = 600
+
+# Guesses are counted by the user name they are made at, wherever they come from: a guesser has
+# more addresses than users have names, and demonstrations share one address.
+SILENCED_SYSTEM_CHECKS = ["axes.W006"]
+AXES_LOCKOUT_PARAMETERS = ["username"]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "landlord_portal.sign_in.locked_out"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+
+# What browsers are told
+
+HTTPS = os.environ.get("PORTAL_HTTPS") == "1"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "demo_portal.errors.csrf_failure"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "connect-src": [NONE],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "build" / "static"]
+WHITENOISE_USE_FINDERS = True
+
+# Languages and time
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("cy", "Cymraeg")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "Europe/London"
+
+# Nothing that a user typed, and no address with its query, is written to a log: only that
+# something failed, and where.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(levelname)s %(name)s %(message)s"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "plain"},
+        "nowhere": {"class": "logging.NullHandler"},
+    },
+    "loggers": {
+        "django": {"handlers": ["console"], "level": "ERROR", "propagate": False},
+        "axes": {"handlers": ["nowhere"], "propagate": False},
+        "two_factor": {"handlers": ["nowhere"], "propagate": False},
+    },
+}

@@ -1,0 +1,1 @@
+"""The look that every system of the demonstration shares: layout, form macros, stylesheet."""

@@ -1,0 +1,84 @@
+"""Forms that the macros of ``design/forms.html`` draw as GOV.UK's components.
+
+A form says in ``reveals`` which fields show under which choice of a radio field, and a field in
+``options`` what else its component is given (``prefix``, ``classes``, ``hint``, ...).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Form(forms.Form):
+    """A form whose errors say what to do and are found by the browser's script or without."""
+
+    use_required_attribute = False
+    reveals: ClassVar[Mapping[str, Mapping[str, Sequence[str]]]] = {}
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @property
+    def revealed(self) -> frozenset[str]:
+        """The fields that show under a choice."""
+        return frozenset(
+            name for by in self.reveals.values() for names in by.values() for name in names
+        )
+
+    def under(self, field: str, value: str) -> list[str]:
+        """Return the fields that show when ``field`` is ``value``."""
+        return list(self.reveals.get(field, {}).get(value, []))
+
+
+class DateWidget(forms.MultiWidget):
+    """Three boxes for day, month and year."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        """Name the boxes."""
+        boxes = {"day": forms.TextInput, "month": forms.TextInput, "year": forms.TextInput}
+        super().__init__(boxes, attrs)
+
+    def decompress(self, value: Any) -> list[Any]:
+        """Take a date apart."""
+        return [None, None, None] if value is None else [value.day, value.month, value.year]
+
+
+class DateField(forms.MultiValueField):
+    """A date, typed as three numbers."""
+
+    widget = DateWidget
+
+    def __init__(self, *, required_message: Any, invalid_message: Any, **named: Any) -> None:
+        """Say what to answer when there is none, and when there is no such day."""
+        messages = {"required": required_message, "incomplete": invalid_message}
+        parts = [
+            forms.IntegerField(
+                min_value=least,
+                max_value=most,
+                error_messages=dict.fromkeys(
+                    ("invalid", "min_value", "max_value"), invalid_message
+                ),
+            )
+            for least, most in ((1, 31), (1, 12), (1900, 2100))
+        ]
+        self._invalid = invalid_message
+        super().__init__(parts, error_messages=messages, **named)
+
+    def compress(self, data_list: list[Any]) -> Any:
+        """Put the date together."""
+        if not data_list:
+            return None
+        day, month, year = data_list
+        try:
+            return date(year, month, day)
+        except ValueError as error:
+            raise ValidationError(self._invalid) from error
+
+
+DATE_PARTS = {"day": _("Day"), "month": _("Month"), "year": _("Year")}
