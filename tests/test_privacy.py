@@ -151,6 +151,9 @@ def everything_registered(state: World) -> None:
     registry.pause_account("acme-1", f"asked for by {NAME}, about {TENANT}")
     registry.resume_account("acme-1", OFFICER)
     registry.pause_account("acme-1", "a reason without names")
+    registry.pause_all(f"asked for by {NAME}")
+    registry.resume_all("acme", OFFICER)
+    registry.pause_all(f"because of {TENANT}")
     registry.acknowledge("acme", OFFICER, terms_version="1", terms_digest="d", clauses=["c"])
     registry.add_closure(
         PortalClosure("c", START, START + timedelta(hours=1), f"tell {TENANT.upper()}")
@@ -177,7 +180,7 @@ def test_nothing_of_an_erased_person_is_in_any_file(state: World, tmp_path: Path
     assert NAME.encode() in state.stored()
     done = state.privacy.erase(OPERATOR)
     assert done.envelopes == 40
-    assert done.registry >= 6
+    assert done.registry >= 8
     for trace in (OFFICER, NAME):
         assert trace.encode() not in state.stored()
     state.privacy.erase(TENANT_OF_ACME)
@@ -257,6 +260,9 @@ def test_what_an_erased_person_did_stays_on_record_without_them(state: World) ->
     changes = state.registry.status_changes("acme")
     assert [c.reason for c in changes] == [None, None, "a reason without names"]
     assert changes[1].person_id == acknowledged.person_id
+    switches = state.registry.switches()
+    assert [c.reason for c in switches] == [None, None, f"because of {TENANT}"]
+    assert switches[1].person_id == acknowledged.person_id
     code = state.registry.facts("acme-1", START).code_entry
     assert code is not None
     assert code.provided_by == acknowledged.person_id

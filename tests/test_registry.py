@@ -30,6 +30,7 @@ from automation_rules.store import (
     Registry,
     StatusChange,
     Store,
+    Switch,
     tables,
 )
 from servers import on_both_databases
@@ -221,6 +222,75 @@ def test_only_a_paused_landlord_is_resumed_and_only_by_its_people(registry: Regi
     with pytest.raises(NotRegisteredError, match="no person with that id"):
         registry.resume_landlord("acme", "stranger")
     assert registry.landlord("acme").paused
+
+
+# --- all at once ------------------------------------------------------------------------------
+
+
+@on_both_databases
+def test_all_automation_is_paused_with_a_reason_and_resumed_by_a_person(
+    registry: Registry, clock: FrozenClock
+) -> None:
+    """Both are on record with their times, and every landlord's facts say so meanwhile."""
+    registry.add_landlord(Landlord("brick", "Brick Trust"))
+    registry.add_account(bot(1))
+    registry.add_account(bot(9, landlord_id="brick", username="Brick Trust Automation"))
+    everyone = ("acme-1", "acme-9")
+    assert not registry.all_paused()
+    assert registry.switches() == ()
+    registry.pause_all("an example reason")
+    assert registry.all_paused()
+    assert [registry.facts(one, NOW).landlord.paused for one in everyone] == [True, True]
+    assert not registry.landlord("acme").paused
+    clock.move_to(NOW + timedelta(hours=1))
+    registry.resume_all("acme", "officer")
+    assert not registry.all_paused()
+    assert [registry.facts(one, NOW).landlord.paused for one in everyone] == [False, False]
+    assert registry.switches() == (
+        Switch("paused", NOW, reason="an example reason"),
+        Switch("resumed", NOW + timedelta(hours=1), landlord_id="acme", person_id="officer"),
+    )
+
+
+def test_a_landlord_added_during_the_pause_of_all_is_paused_too(registry: Registry) -> None:
+    """The switch is not a list of landlords."""
+    registry.pause_all("an example")
+    registry.add_landlord(Landlord("brick", "Brick Trust"))
+    registry.add_account(bot(9, landlord_id="brick", username="Brick Trust Automation"))
+    assert registry.facts("acme-9", NOW).landlord.paused
+
+
+def test_what_was_paused_by_itself_stays_so(registry: Registry) -> None:
+    """Resuming all ends the pause of all, and no other; resuming one does not end that of all."""
+    registry.add_account(bot(1))
+    registry.pause_landlord("acme", "an example")
+    registry.pause_all("another")
+    registry.resume_all("acme", "officer")
+    assert registry.facts("acme-1", NOW).landlord.paused
+    registry.pause_all("once more")
+    registry.pause_all("and again")
+    registry.resume_landlord("acme", "officer")
+    assert registry.facts("acme-1", NOW).landlord.paused
+    with pytest.raises(RegistryError, match="is not paused; if all automation is, resume all"):
+        registry.resume_landlord("acme", "officer")
+    registry.resume_all("acme", "officer")
+    assert not registry.facts("acme-1", NOW).landlord.paused
+
+
+def test_only_a_pause_of_all_is_ended_and_only_by_somebody_registered(registry: Registry) -> None:
+    """It takes a pause, and a landlord's person: not a stranger, nor one since removed."""
+    registry.add_landlord(Landlord("brick", "Brick Trust"))
+    with pytest.raises(RegistryError, match="not all automation is paused"):
+        registry.resume_all("acme", "officer")
+    registry.pause_all("an example")
+    for landlord in ("acme", "brick"):
+        with pytest.raises(NotRegisteredError, match="no person with that id"):
+            registry.resume_all(landlord, "stranger" if landlord == "acme" else "officer")
+    registry.remove_person("acme", "officer")
+    with pytest.raises(NotRegisteredError, match="no person with that id"):
+        registry.resume_all("acme", "officer")
+    assert registry.all_paused()
+    assert problems(lambda: registry.pause_all("")).keys() == {"/reason"}
 
 
 # --- people -----------------------------------------------------------------------------------
@@ -608,6 +678,7 @@ def look_ups(registry: Registry, key: str) -> list[Callable[[], object]]:
         lambda: registry.update_landlord(key, name="New"),
         lambda: registry.pause_landlord(key, "an example"),
         lambda: registry.resume_landlord(key, "officer"),
+        lambda: registry.resume_all(key, "officer"),
         lambda: registry.status_changes(key),
         lambda: registry.people(key),
         lambda: registry.person(key, "officer"),
@@ -672,7 +743,10 @@ def test_errors_never_repeat_what_may_be_personal(registry: Registry) -> None:
         with pytest.raises((RegistryError, InvalidInputError)) as caught:
             act()
         assert "Zyxwv" not in "".join(traceback.format_exception(caught.value))
-    assert "Zyxwv" not in repr(registry.status_changes("acme") + registry.people("acme"))
+    registry.pause_all(clean)
+    registry.resume_all("acme", clean)
+    on_record = (registry.status_changes("acme"), registry.people("acme"), registry.switches())
+    assert "Zyxwv" not in repr(on_record)
 
 
 # --- what the portal announces ----------------------------------------------------------------

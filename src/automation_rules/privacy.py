@@ -62,10 +62,12 @@ _waits: Final = untyped(tables.code_waits)
 _closures: Final = untyped(tables.closures)
 _notices: Final = untyped(tables.notices)
 _holds: Final = untyped(tables.legal_holds)
+_switches: Final = untyped(tables.switches)
 
 _REGISTRY: Final = (
     tables.people,
     tables.status_changes,
+    tables.switches,
     tables.acknowledgements,
     tables.code_entries,
     tables.code_waits,
@@ -388,6 +390,7 @@ def _blank_texts(direct: Direct, subject: Subject, names: list[str]) -> int:
     count = 0
     for texts, blank, parameters in (
         (_REASONS, _BLANK_REASON, (subject.landlord,)),
+        (_SWITCHES, _BLANK_SWITCH, ()),
         (_CLOSURES, _BLANK_CLOSURE, ()),
         (_TITLES, _BLANK_TITLE, ()),
     ):
@@ -407,7 +410,7 @@ def _reference(table: TableClause) -> tuple[Select[Any], Update]:
     )
 
 
-_REFERENCES: Final = tuple(map(_reference, (_changes, _acknowledgements, _entries)))
+_REFERENCES: Final = tuple(map(_reference, (_changes, _switches, _acknowledgements, _entries)))
 _PERSON: Final = (_people.c.landlord_id == bindparam("of")) & (_people.c.id == bindparam("whom"))
 _FIND_PERSON: Final = select(_people.c.name).where(_PERSON)
 _DELETE_PERSON: Final = delete(_people).where(_PERSON)
@@ -437,6 +440,12 @@ _BLANK_REASON: Final = (
     update(_changes)
     .values(reason=literal_column("NULL"))
     .where(_changes.c.id == bindparam("which"))
+)
+_SWITCHES: Final = select(_switches.c.id, _switches.c.reason).where(_switches.c.reason.is_not(None))
+_BLANK_SWITCH: Final = (
+    update(_switches)
+    .values(reason=literal_column("NULL"))
+    .where(_switches.c.id == bindparam("which"))
 )
 _CLOSURES: Final = select(_closures.c.id, _closures.c.reason)
 _BLANK_CLOSURE: Final = (

@@ -165,6 +165,7 @@ def _registered(store: Store, clock: Clock, subject: Subject) -> dict[str, Any]:
 _OPERATORS: Final = (
     ("people", tables.people, "id"),
     ("status_changes", tables.status_changes, "person_id"),
+    ("switches", tables.switches, "person_id"),
     ("acknowledgements", tables.acknowledgements, "person_id"),
     ("code_entries", tables.code_entries, "person_id"),
 )

@@ -12,6 +12,7 @@ from .registry import (
     PortalClosure,
     Registry,
     StatusChange,
+    Switch,
 )
 from .tokens import ServiceToken, ServiceTokens
 
@@ -28,5 +29,6 @@ __all__ = [
     "ServiceTokens",
     "StatusChange",
     "Store",
+    "Switch",
     "state_url",
 ]

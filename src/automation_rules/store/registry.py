@@ -8,9 +8,9 @@ is recorded as it is, for the checks to judge.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from ..accounts import (
     MAX_AUTOMATION_ACCOUNTS,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date, datetime
 
-    from sqlalchemy import Connection, Row, Select, Table
+    from sqlalchemy import Connection, Row, Table
 
     from ..clock import Clock
     from .engine import Store
@@ -52,6 +52,7 @@ __all__ = [
     "PortalClosure",
     "Registry",
     "StatusChange",
+    "Switch",
 ]
 
 _T = TypeVar("_T")
@@ -123,6 +124,17 @@ class StatusChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """One pause or resumption of all automation; of the latter, on whose word it was."""
+
+    change: str
+    at: datetime
+    reason: str | None = field(default=None, repr=False)
+    landlord_id: str | None = None
+    person_id: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class CodeEntry:
     """A hand-over of a day's access code: by whom and when (UTC), never the code itself."""
 
@@ -135,9 +147,10 @@ class CodeEntry:
 class AccountFacts:
     """All that the state knows for one decision, as it stood at one moment.
 
-    ``automation_accounts`` are the landlord's that are neither removed nor deactivated, in order
-    of their ids; ``closures`` end after the instant asked for; ``notices`` affect automation;
-    ``known_forms`` is by kind of to-do; ``code_entry`` is the last by the instant asked for.
+    The ``landlord`` is paused while all automation is. ``automation_accounts`` are its that are
+    neither removed nor deactivated, in order of their ids; ``closures`` end after the instant
+    asked for; ``notices`` affect automation; ``known_forms`` is by kind of to-do; ``code_entry``
+    is the last by the instant asked for.
     """
 
     account: AutomationAccount
@@ -238,7 +251,9 @@ class Registry:
             row = _landlord_row(connection, landlord_id, lock=True)
             _person_row(connection, landlord_id, person_id)
             if not row.paused:
-                raise RegistryError(f"the landlord {landlord_id!r} is not paused")
+                raise RegistryError(
+                    f"the landlord {landlord_id!r} is not paused; if all automation is, resume all"
+                )
             self._set_paused(connection, landlord_id, paused=False, person_id=person_id)
 
     def _set_paused(
@@ -254,7 +269,7 @@ class Registry:
         self._note(
             connection,
             landlord_id=landlord_id,
-            change="paused" if paused else "resumed",
+            change=_PAUSED if paused else "resumed",
             reason=reason,
             person_id=person_id,
         )
@@ -276,6 +291,51 @@ class Registry:
                 select(changes).filter_by(landlord_id=landlord_id).order_by(changes.c.id)
             )
             return tuple(_record(StatusChange, row) for row in rows)
+
+    # --- all at once ----------------------------------------------------------------------
+
+    def pause_all(self, reason: str) -> None:
+        """Pause the automation of every landlord, those yet to come too (``terms.suspension``).
+
+        Raises:
+            InvalidInputError: a reason that cannot be kept.
+        """
+        with Fields() as check:
+            check.text("/reason", reason)
+        with self._store.transaction() as connection:
+            take_turns(connection)
+            self._switch(connection, change=_PAUSED, reason=reason)
+
+    def resume_all(self, landlord_id: str, person_id: str) -> None:
+        """End the pause of all, on the word of one of a landlord's people.
+
+        What was paused by itself stays so.
+
+        Raises:
+            NotRegisteredError: there is no such landlord, or no such person there.
+            RegistryError: not all automation is paused.
+        """
+        check_ids(landlord_id=landlord_id, person_id=person_id)
+        with self._store.transaction() as connection:
+            take_turns(connection)
+            _person_row(connection, landlord_id, person_id)
+            if connection.execute(select(_LAST_SWITCH)).scalar() != _PAUSED:
+                raise RegistryError("not all automation is paused")
+            self._switch(connection, change="resumed", landlord_id=landlord_id, person_id=person_id)
+
+    def _switch(self, connection: Connection, **values: str) -> None:
+        connection.execute(insert(tables.switches).values(at=self._clock.now(), **values))
+
+    def all_paused(self) -> bool:
+        """Return whether the automation of every landlord is paused."""
+        with self._store.reading() as connection:
+            return connection.execute(select(_LAST_SWITCH)).scalar() == _PAUSED
+
+    def switches(self) -> tuple[Switch, ...]:
+        """Return every pause and resumption of all automation, oldest first."""
+        with self._store.reading() as connection:
+            rows = connection.execute(select(tables.switches).order_by(tables.switches.c.id))
+            return tuple(_record(Switch, row) for row in rows)
 
     # --- people ---------------------------------------------------------------------------
 
@@ -498,7 +558,7 @@ class Registry:
             row = _locked_account_row(connection, account_id)
             if row.status == AccountStatus.DEACTIVATED.value:
                 raise RegistryError(f"the account {account_id!r} is deactivated already")
-            self._set_status(connection, row, AccountStatus.PAUSED, "paused", reason=reason)
+            self._set_status(connection, row, AccountStatus.PAUSED, _PAUSED, reason=reason)
 
     def resume_account(self, account_id: str, person_id: str) -> None:
         """Make a paused or deactivated account active again, on the word of a person.
@@ -603,7 +663,7 @@ class Registry:
     def closures(self) -> tuple[PortalClosure, ...]:
         """Return every closure on record, in order of time."""
         with self._store.reading() as connection:
-            return _closures(connection, select(tables.closures))
+            return _closures(connection.execute(_CLOSURES))
 
     def remove_closure(self, closure_id: str) -> None:
         """Withdraw a closure; raise `NotRegisteredError` when there is none with that id."""
@@ -634,7 +694,7 @@ class Registry:
     def notices(self) -> tuple[AnnouncedChange, ...]:
         """Return every notice on record, in order of the day on which it takes effect."""
         with self._store.reading() as connection:
-            return _notices(connection, select(tables.notices))
+            return _notices(connection.execute(_NOTICES))
 
     def remove_notice(self, notice_id: str) -> None:
         """Withdraw a notice; raise `NotRegisteredError` when there is none with that id."""
@@ -673,7 +733,7 @@ class Registry:
         check_ids(landlord_id=landlord_id)
         with self._store.reading() as connection:
             _landlord_row(connection, landlord_id)
-            return _known_forms(connection, landlord_id)
+            return _known_forms(connection.execute(_FORMS, {"landlord_id": landlord_id}))
 
     # --- for a decision -------------------------------------------------------------------
 
@@ -686,33 +746,78 @@ class Registry:
         """
         check_ids(account_id=account_id)
         at = to_utc(at)
-        entries = tables.code_entries
         with self._store.reading() as connection:
-            account = _account(_account_row(connection, account_id))
+            siblings = connection.execute(_SIBLINGS, {"account_id": account_id}).all()
+            row = next((row for row in siblings if row.id == account_id), None)
+            if row is None:
+                raise _no_account(account_id)
+            of = {"landlord_id": row.landlord_id}
+            landlord = connection.execute(_LANDLORD_AND_SWITCH, of).one()
             entry = connection.execute(
-                select(entries)
-                .filter_by(account_id=account_id)
-                .where(entries.c.entered_at <= at)
-                .order_by(entries.c.entered_at.desc())
-                .limit(1)
+                _LAST_ENTRY, {"account_id": account_id, "at": at}
             ).one_or_none()
             return AccountFacts(
-                account=account,
-                landlord=_record(Landlord, _landlord_row(connection, account.landlord_id)),
-                automation_accounts=_counted_ids(connection, account.landlord_id),
-                closures=_closures(
-                    connection, select(tables.closures).where(tables.closures.c.end_at > at)
+                account=_account(row),
+                landlord=replace(
+                    _record(Landlord, landlord),
+                    paused=landlord.paused or landlord.last_switch == _PAUSED,
                 ),
-                notices=_notices(
-                    connection, select(tables.notices).filter_by(affects_automation=True)
-                ),
+                automation_accounts=_counted_ids(siblings),
+                closures=_closures(connection.execute(_CLOSURES_AFTER, {"at": at})),
+                notices=_notices(connection.execute(_NOTICES_FOR_AUTOMATION)),
                 known_forms={
-                    form.todo_kind: form for form in _known_forms(connection, account.landlord_id)
+                    form.todo_kind: form for form in _known_forms(connection.execute(_FORMS, of))
                 },
                 code_entry=None
                 if entry is None
                 else CodeEntry(entry.person_id, entry.entered_at, entry.handed_over_at),
             )
+
+
+# --- statements ---------------------------------------------------------------------------
+
+_PAUSED: Final = "paused"
+
+# Made once: for a decision's facts, making them would take longer than executing them.
+_LAST_SWITCH: Final = (
+    select(tables.switches.c.change)
+    .order_by(tables.switches.c.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_LANDLORD_AND_SWITCH: Final = select(tables.landlords, _LAST_SWITCH.label("last_switch")).where(
+    tables.landlords.c.id == bindparam("landlord_id")
+)
+_SIBLINGS: Final = select(tables.accounts).where(
+    tables.accounts.c.landlord_id
+    == select(tables.accounts.c.landlord_id)
+    .where(tables.accounts.c.id == bindparam("account_id"))
+    .scalar_subquery(),
+    tables.accounts.c.removed_at.is_(None),
+)
+"""The accounts of one account's landlord that are not removed; none when there is no such one."""
+_LAST_ENTRY: Final = (
+    select(tables.code_entries)
+    .where(
+        tables.code_entries.c.account_id == bindparam("account_id"),
+        tables.code_entries.c.entered_at <= bindparam("at"),
+    )
+    .order_by(tables.code_entries.c.entered_at.desc())
+    .limit(1)
+)
+_CLOSURES: Final = select(tables.closures).order_by(
+    tables.closures.c.start_at, tables.closures.c.id
+)
+_CLOSURES_AFTER: Final = _CLOSURES.where(tables.closures.c.end_at > bindparam("at"))
+_NOTICES: Final = select(tables.notices).order_by(
+    tables.notices.c.effective_on, tables.notices.c.id
+)
+_NOTICES_FOR_AUTOMATION: Final = _NOTICES.where(tables.notices.c.affects_automation)
+_FORMS: Final = (
+    select(tables.tested_forms)
+    .where(tables.tested_forms.c.landlord_id == bindparam("landlord_id"))
+    .order_by(tables.tested_forms.c.todo_kind)
+)
 
 
 # --- rows ---------------------------------------------------------------------------------
@@ -761,10 +866,12 @@ def _account_row(connection: Connection, account_id: str) -> Row[Any]:
         select(tables.accounts).filter_by(id=account_id, removed_at=None)
     ).one_or_none()
     if row is None:
-        raise NotRegisteredError(
-            f"there is no automation account {account_id!r}: register it first"
-        )
+        raise _no_account(account_id)
     return row
+
+
+def _no_account(account_id: str) -> NotRegisteredError:
+    return NotRegisteredError(f"there is no automation account {account_id!r}: register it first")
 
 
 def _locked_account_row(connection: Connection, account_id: str) -> Row[Any]:
@@ -773,18 +880,17 @@ def _locked_account_row(connection: Connection, account_id: str) -> Row[Any]:
     return _account_row(connection, account_id)
 
 
-def _counted_ids(connection: Connection, landlord_id: str) -> tuple[str, ...]:
-    table = tables.accounts
-    ids = connection.execute(
-        select(table.c.id)
-        .filter_by(landlord_id=landlord_id, removed_at=None)
-        .where(table.c.status != AccountStatus.DEACTIVATED.value)
-    )
-    return tuple(sorted(ids.scalars()))
+def _counted_ids(rows: Iterable[Row[Any]]) -> tuple[str, ...]:
+    """Return which of a landlord's accounts, none of them removed, count towards the limit."""
+    deactivated = AccountStatus.DEACTIVATED.value
+    return tuple(sorted(row.id for row in rows if row.status != deactivated))
 
 
 def _refuse_third(connection: Connection, landlord_id: str) -> None:
-    if len(_counted_ids(connection, landlord_id)) >= MAX_AUTOMATION_ACCOUNTS:
+    rows = connection.execute(
+        select(tables.accounts).filter_by(landlord_id=landlord_id, removed_at=None)
+    )
+    if len(_counted_ids(rows)) >= MAX_AUTOMATION_ACCOUNTS:
         raise AccountLimitError(
             f"the landlord {landlord_id!r} has {MAX_AUTOMATION_ACCOUNTS} automation accounts, "
             "the most at a time (clauses step-2.limit, terms.limit): deactivate or remove one first"
@@ -805,25 +911,13 @@ def _account(row: Row[Any]) -> AutomationAccount:
     return replace(account, roles=frozenset(row.roles), status=AccountStatus(row.status))
 
 
-def _closures(connection: Connection, query: Select[Any]) -> tuple[PortalClosure, ...]:
-    columns = tables.closures.c
-    return tuple(
-        PortalClosure(row.id, row.start_at, row.end_at, row.reason)
-        for row in connection.execute(query.order_by(columns.start_at, columns.id))
-    )
+def _closures(rows: Iterable[Row[Any]]) -> tuple[PortalClosure, ...]:
+    return tuple(PortalClosure(row.id, row.start_at, row.end_at, row.reason) for row in rows)
 
 
-def _notices(connection: Connection, query: Select[Any]) -> tuple[AnnouncedChange, ...]:
-    columns = tables.notices.c
-    return tuple(
-        _record(AnnouncedChange, row)
-        for row in connection.execute(query.order_by(columns.effective_on, columns.id))
-    )
+def _notices(rows: Iterable[Row[Any]]) -> tuple[AnnouncedChange, ...]:
+    return tuple(_record(AnnouncedChange, row) for row in rows)
 
 
-def _known_forms(connection: Connection, landlord_id: str) -> tuple[KnownForm, ...]:
-    table = tables.tested_forms
-    rows = connection.execute(
-        select(table).filter_by(landlord_id=landlord_id).order_by(table.c.todo_kind)
-    )
+def _known_forms(rows: Iterable[Row[Any]]) -> tuple[KnownForm, ...]:
     return tuple(_record(KnownForm, row) for row in rows)
