@@ -20,7 +20,7 @@ from .clock import LONDON, to_london, to_utc
 from .errors import ClockError, FieldError, InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from enum import Enum
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "choice_field",
     "custom_field",
     "describe",
+    "error_document",
     "field_errors",
     "load_json",
     "parse_date",
@@ -373,3 +374,18 @@ def field_errors(error: ValidationError) -> list[FieldError]:
             problem = _PROBLEMS.get(item["type"], item["msg"])
         errors.append(FieldError(pointer, problem))
     return errors
+
+
+def error_document(errors: Iterable[FieldError], *, status: int = 400) -> dict[str, Any]:
+    """Return errors as the ``error`` of a response: the first one, and all of them."""
+    found = list(errors)
+    return {
+        "status": status,
+        "message": _worded(found[0]),
+        "field": found[0].pointer,
+        "errors": [{"field": error.pointer, "message": _worded(error)} for error in found],
+    }
+
+
+def _worded(error: FieldError) -> str:
+    return str(error) if error.pointer else error.problem

@@ -45,7 +45,6 @@ __all__ = [
     "Output",
     "Run",
     "default_lang",
-    "error_document",
     "exit_options",
     "naming",
     "output_options",
@@ -140,6 +139,8 @@ class Output:
         """Write the error as JSON, when JSON was asked for and nothing is written yet."""
         if self.format != "json" or self._written:
             return
+        from ..inputs import error_document
+
         error = error_document(errors, status=status)
         self.write_json(
             {"decision": False, "context": {"error": error}} if self.answers else {"error": error}
@@ -171,21 +172,6 @@ class Output:
         """Write what was printed to a console of `console`, without trailing spaces."""
         text = cast("io.StringIO", console.file).getvalue()
         self.write("".join(f"{line.rstrip()}\n" for line in text.splitlines()))
-
-
-def error_document(errors: Iterable[FieldError], *, status: int = 400) -> dict[str, Any]:
-    """Return errors as the ``error`` of a response: the first one, and all of them."""
-    found = list(errors)
-    return {
-        "status": status,
-        "message": _worded(found[0]),
-        "field": found[0].pointer,
-        "errors": [{"field": error.pointer, "message": _worded(error)} for error in found],
-    }
-
-
-def _worded(error: FieldError) -> str:
-    return str(error) if error.pointer else error.problem
 
 
 def printable(text: str) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...decision import Decision, Outcome
-from ..common import DENIED, INVALID, OK, Output, error_document, say
+from ...inputs import error_document
+from ..common import DENIED, INVALID, OK, Output, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
