@@ -11,15 +11,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
 from ..actions import Action
 from ..activity import Activity
-from ..clock import SystemClock
+from ..clock import SystemClock, monotonic
 from ..decision import Finding, Outcome
 from ..enforcer import (
+    AUTOMATION_ACCOUNT,
     LEASE_DURATION,
     UNMARKED,
     Enforcer,
@@ -28,7 +29,13 @@ from ..enforcer import (
     open_log,
     request_from_stranger,
 )
-from ..errors import AutomationRulesError, ClockError, InvalidPolicyError, NotRegisteredError
+from ..errors import (
+    AutomationRulesError,
+    ClockError,
+    InvalidInputError,
+    InvalidPolicyError,
+    NotRegisteredError,
+)
 from ..group_commit import GroupCommit
 from ..routes import Public, Routes, load_routes
 from .callers import Person, Visitor
@@ -39,7 +46,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from datetime import datetime
 
-    from ..audit import Receipt
+    from ..audit import Head, Receipt
     from ..clock import Clock
     from ..decision import Decision
     from ..enforcer import FactsSource, Hold
@@ -48,7 +55,7 @@ if TYPE_CHECKING:
     from ..store import Leases
     from .callers import Caller
 
-__all__ = ["RECORD_SECONDS", "UNKNOWN_ROUTE", "Gateway", "Passage", "open_gateway"]
+__all__ = ["RECORD_SECONDS", "UNKNOWN_ROUTE", "Gateway", "Passage", "Watch", "open_gateway"]
 
 _events: Final = structlog.get_logger("automation_rules.gateway")
 
@@ -82,6 +89,16 @@ class Passage:
 _THROUGH: Final = Passage(allowed=True)
 
 
+class Watch(Protocol):
+    """Who is told what a gateway does, for its metrics; called from any thread."""
+
+    def passed(self, passage: Passage, seconds: float) -> None:
+        """Take note of an answer, and of how long it took."""
+
+    def recorded(self, seconds: float) -> None:
+        """Take note of how long a decision waited for its commit, which may have failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Judged:
     decision: Decision
@@ -113,6 +130,7 @@ class Gateway:
         """Join them; with ``shadow``, decide and record but enforce nothing."""
         self.routes = Routes(()) if routes is None else routes
         self.shadow = shadow
+        self.watch: Watch | None = None
         self._facts = CurrentFacts(registry)
         self._policy = policy
         self._clock = clock
@@ -158,10 +176,20 @@ class Gateway:
         if isinstance(caller, Person | Visitor):
             return _THROUGH
         account_id = None if caller is None else caller.account_id
+        if (watch := self.watch) is None:
+            return self._ask(account_id, step, request_id, trace_id)
+        began = monotonic()
+        passage = self._ask(account_id, step, request_id, trace_id)
+        watch.passed(passage, monotonic() - began)
+        return passage
+
+    def _ask(
+        self, account_id: str | None, step: Step, request_id: str | None, trace_id: str | None
+    ) -> Passage:
         try:
             judged = self._judge(account_id, step)
         except Exception as error:
-            return self._undecided(account_id, step, error)
+            return self.undecided(account_id, step, error)
         try:
             receipt = self._submit(judged, request_id, trace_id).result(RECORD_SECONDS)
         except Exception as error:
@@ -180,13 +208,23 @@ class Gateway:
         if isinstance(caller, Person | Visitor):
             return _THROUGH
         account_id = None if caller is None else caller.account_id
+        if (watch := self.watch) is None:
+            return await self._ask_async(account_id, step, request_id, trace_id)
+        began = monotonic()
+        passage = await self._ask_async(account_id, step, request_id, trace_id)
+        watch.passed(passage, monotonic() - began)
+        return passage
+
+    async def _ask_async(
+        self, account_id: str | None, step: Step, request_id: str | None, trace_id: str | None
+    ) -> Passage:
         try:
             if self._reads(account_id):
                 judged = await asyncio.to_thread(self._judge, account_id, step)
             else:
                 judged = self._judge(account_id, step)
         except Exception as error:
-            return self._undecided(account_id, step, error)
+            return self.undecided(account_id, step, error)
         try:
             recorded = asyncio.wrap_future(self._submit(judged, request_id, trace_id))
             async with asyncio.timeout(RECORD_SECONDS):
@@ -200,6 +238,40 @@ class Gateway:
     def refuse_unreadable(self, error: Exception) -> Passage:
         """Return the denial of a request of which the portal could not say what it is."""
         return self._refuse(None, UNKNOWN_ROUTE, "request_unreadable", error)
+
+    def undecided(self, account_id: str | None, step: Step, error: Exception) -> Passage:
+        """Return the denial of a step about which ``error`` let nothing be decided."""
+        if isinstance(error, ClockError):
+            code = "clock_unreadable"
+        elif isinstance(error, InvalidPolicyError):
+            code = "policy_unreadable"
+        else:
+            code = "facts_unavailable"
+        return self._refuse(account_id, step, code, error)
+
+    def consider(self, account_id: str, step: Step) -> Decision:
+        """Decide without recording, so that nothing is permitted by it.
+
+        Raises:
+            NotRegisteredError: there is no such account.
+            StoreError: the registry cannot be read.
+            InvalidPolicyError: the policy cannot be read.
+            ClockError: the clock cannot be read.
+        """
+        return self._enforcer().decide(account_id, step, at=self._clock.now())
+
+    def check(self) -> Head:
+        """Return the head of the log, when everything can be read that a decision needs.
+
+        Raises:
+            VerificationError: the log went back, as after restoring a backup.
+            StoreError: the state cannot be read.
+            InvalidPolicyError: the policy cannot be read.
+            ClockError: the clock cannot be read.
+        """
+        self._enforcer()
+        self._clock.now()
+        return self._log.check_rollback()
 
     def observe(self, account_id: str, *, status: int) -> None:
         """Tell the monitor how the portal answered a bot that was let through: the HTTP status."""
@@ -243,7 +315,7 @@ class Gateway:
         decision, hold = self._decide(enforcer, account_id, step, at)
         if self.shadow:
             decision = decision.noted(_SHADOW)
-        if self._monitor is not None and account_id is not None:
+        if self._monitor is not None and account_id is not None and _is_account(step):
             for activity in _activities(decision):
                 self._monitor.note(account_id, activity, todo=step.todo)
         return _Judged(decision, enforcer.policy.readings, enforcer, hold)
@@ -254,16 +326,21 @@ class Gateway:
         if account_id is not None:
             try:
                 return enforcer.judge(account_id, step, at=at)
-            except NotRegisteredError:
+            except (NotRegisteredError, InvalidInputError):
+                # No account has an identifier that cannot be one.
                 pass
         return enforcer.answer(request_from_stranger(account_id, step, at)), None
 
     def _submit(
         self, judged: _Judged, request_id: str | None, trace_id: str | None
     ) -> Future[Receipt]:
-        return self._log.submit(
+        future = self._log.submit(
             judged.decision, readings=judged.readings, request_id=request_id, trace_id=trace_id
         )
+        if (watch := self.watch) is not None:
+            began = monotonic()
+            future.add_done_callback(lambda _: watch.recorded(monotonic() - began))
+        return future
 
     def _answer(
         self, account_id: str | None, step: Step, judged: _Judged, receipt: Receipt
@@ -300,15 +377,6 @@ class Gateway:
             # The lease ends by itself.
             _events.warning("lease_not_freed", problem=_problem(error))
 
-    def _undecided(self, account_id: str | None, step: Step, error: Exception) -> Passage:
-        if isinstance(error, ClockError):
-            code = "clock_unreadable"
-        elif isinstance(error, InvalidPolicyError):
-            code = "policy_unreadable"
-        else:
-            code = "facts_unavailable"
-        return self._refuse(account_id, step, code, error)
-
     def _refuse(self, account_id: str | None, step: Step, code: str, error: Exception) -> Passage:
         _events.error("not_decided", code=code, problem=_problem(error))
         leaving = step.action is Action.SIGN_OUT
@@ -322,6 +390,10 @@ class Gateway:
 
 def _policy(source: Policy | CurrentPolicy) -> Policy:
     return source.get() if isinstance(source, CurrentPolicy) else source
+
+
+def _is_account(step: Step) -> bool:
+    return step.subject_type == AUTOMATION_ACCOUNT
 
 
 def _activities(decision: Decision) -> Iterator[Activity]:
