@@ -525,6 +525,16 @@ class Registry:
             )
             return tuple(_account(row) for row in rows)
 
+    def account_ids(self, *, after: str = "", most: int) -> tuple[str, ...]:
+        """Return the ids of accounts that are not removed, of every landlord, in order.
+
+        They come after ``after``, and are ``most`` at most.
+        """
+        identifier = tables.accounts.c.id
+        query = select(identifier).filter_by(removed_at=None).where(identifier > after)
+        with self._store.reading() as connection:
+            return tuple(connection.execute(query.order_by(identifier).limit(most)).scalars())
+
     def update_account(self, account_id: str, **changes: Unpack[AccountChanges]) -> None:
         """Record what is now true of an account, lawful or not: the checks judge it.
 
