@@ -193,6 +193,48 @@ def test_nobody_who_is_not_registered_acknowledges_anything(registered: Program)
     assert shown["acknowledgements"] == []
 
 
+# --- all at once
+
+
+def test_all_automation_is_paused_and_resumed_at_once(registered: Program) -> None:
+    """The switch shows in its own list and in that of the landlords, with who and why."""
+    assert registered.ok("all", "show", "-o", "json").json == {
+        "switches": [],
+        "all_paused": False,
+    }
+    assert "never been paused" in registered.ok("all", "show").out
+    paused = registered.ok("all", "pause", "--reason", "an example", "-o", "json").json["switch"]
+    assert (paused["change"], paused["reason"]) == ("paused", "an example")
+    listed = registered.ok("landlord", "list", "-o", "json").json
+    assert listed["all_paused"] is True
+    assert [one["paused"] for one in listed["landlords"]] == [False]
+    for command in (("landlord", "list"), ("all", "show")):
+        assert "All automation is paused" in registered.ok(*command).out
+    resumed = registered.ok("all", "resume", "--landlord", "acme", "--by", OFFICER)
+    assert "Automation is resumed, except what is paused by itself." in resumed.out
+    shown = registered.ok("all", "show", "-o", "json").json
+    assert shown["all_paused"] is False
+    assert [(c["change"], c["landlord_id"], c["person_id"]) for c in shown["switches"]] == [
+        ("paused", None, None),
+        ("resumed", "acme", OFFICER),
+    ]
+    assert "All automation is paused" not in registered.ok("landlord", "list").out
+
+
+def test_the_pause_of_all_ends_on_a_registered_persons_word_only(registered: Program) -> None:
+    """A stranger's word does not end it, and there must be one to end."""
+    resume = ("all", "resume", "--landlord", "acme", "--by")
+    early = registered.run(*resume, OFFICER)
+    assert early.code == 2
+    assert "not all automation is paused" in early.err
+    registered.ok("all", "pause", "--reason", "an example")
+    stranger = registered.run(*resume, "stranger")
+    assert stranger.code == 2
+    assert "stranger" not in stranger.err
+    assert registered.ok("all", "show", "-o", "json").json["all_paused"] is True
+    assert registered.run("all", "pause").code == 2
+
+
 # --- people
 
 

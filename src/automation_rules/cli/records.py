@@ -50,8 +50,12 @@ def write_records(
     columns: Sequence[str],
     notes: Iterable[str] = (),
     extra: Record | None = None,
+    none: str = "registry.none",
 ) -> None:
-    """Write records; JSON is ``{name: [...]}`` with ``extra``, text a table of ``columns``."""
+    """Write records; JSON is ``{name: [...]}`` with ``extra``, text a table of ``columns``.
+
+    In text ``none`` names what is said when there are no records.
+    """
     if out.format == "json":
         out.write_json({name: as_json(records), **as_json(extra or {})})
         return
@@ -61,7 +65,7 @@ def write_records(
     if records:
         show_table(console, columns, records, out.lang)
     else:
-        console.print(styled(ui("registry.none").to(out.lang), "dim"))
+        console.print(styled(ui(none).to(out.lang), "dim"))
     _show_notes(console, notes)
     out.write_console(console)
 

@@ -1,4 +1,4 @@
-"""``init``, ``landlord``, ``people`` and ``accounts``: who may run automation, and with what."""
+"""Who may run automation, with what: ``init``, ``landlord``, ``people``, ``accounts``, ``all``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..store import Registry, Store
     from ..terms import Clause
 
-__all__ = ["accounts", "init", "landlord", "people"]
+__all__ = ["accounts", "everything", "init", "landlord", "people"]
 
 _NATIONS: Final = [nation.value for nation in Nation]
 _KINDS: Final = [kind.value for kind in TodoKind]
@@ -173,8 +173,16 @@ def _list_landlords(*, state: str | None, out: Output) -> None:
     """List the landlords."""
     with open_registry(state) as registry:
         found = [asdict(one) for one in registry.landlords()]
+        all_paused = registry.all_paused()
     columns = ("id", "name", "sector", "declared_on", "paused")
-    write_records(out, "landlords", found, columns=columns)
+    write_records(
+        out,
+        "landlords",
+        found,
+        columns=columns,
+        notes=[ui("registry.all_paused").to(out.lang)] if all_paused else [],
+        extra={"all_paused": all_paused},
+    )
 
 
 @landlord.command("show")
@@ -574,3 +582,58 @@ def _remove_account(*, account_id: str, state: str | None, out: Output) -> None:
         registry.remove_account(account_id)
     said = ui("registry.removed", id=account_id).to(out.lang)
     write_record(out, "account", asdict(account), said=said)
+
+
+# --- all at once ------------------------------------------------------------------------------
+
+
+@click.group("all")
+def everything() -> None:
+    """Pause the automation of every landlord at once, and resume it."""
+
+
+@everything.command("pause")
+@click.option("--reason", metavar="TEXT", required=True)
+@state_option
+@output_options("text", "json")
+def _pause_all(*, reason: str, state: str | None, out: Output) -> None:
+    """Pause the automation of every landlord, those yet to come too (clause terms.suspension)."""
+    with open_registry(state) as registry:
+        registry.pause_all(reason)
+        _write_switch(registry, "all_paused", out)
+
+
+@everything.command("resume")
+@click.option("--landlord", "landlord_id", metavar="ID", required=True, help="Whose person it is.")
+@click.option("--by", "person_id", metavar="PERSON", required=True, help="Who says so.")
+@state_option
+@output_options("text", "json")
+def _resume_all(*, landlord_id: str, person_id: str, state: str | None, out: Output) -> None:
+    """End the pause of all, on a registered person's word; what was paused by itself stays so."""
+    with open_registry(state) as registry:
+        registry.resume_all(landlord_id, person_id)
+        _write_switch(registry, "all_resumed", out)
+
+
+def _write_switch(registry: Registry, done: str, out: Output) -> None:
+    said = ui(f"registry.{done}").to(out.lang)
+    write_record(out, "switch", asdict(registry.switches()[-1]), said=said)
+
+
+@everything.command("show")
+@state_option
+@output_options("text", "json")
+def _show_all(*, state: str | None, out: Output) -> None:
+    """Show whether all automation is paused, and every time that it was."""
+    with open_registry(state) as registry:
+        paused = registry.all_paused()
+        found = [asdict(one) for one in registry.switches()]
+    write_records(
+        out,
+        "switches",
+        found,
+        columns=("at", "change", "reason", "landlord_id", "person_id"),
+        none="registry.never_paused",
+        notes=[ui("registry.all_paused").to(out.lang)] if paused else [],
+        extra={"all_paused": paused},
+    )
