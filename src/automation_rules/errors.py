@@ -12,19 +12,21 @@
     │   ├── AccountLimitError        a third automation account
     │   └── LegalHoldError           what is held must not be erased
     ├── AccessCodeError              a daily code cannot be issued, taken or handed over
+    ├── NotPermittedError            a bot's run was told no; carries the decision
     └── StoreError                   the state cannot be opened, read or written
         ├── SchemaError              the state was written by another version
         └── LogError                 the decision log
             ├── NotRecordedError     an entry could not be made durable
             └── VerificationError    the log does not hold; names what and where
 
-A denial is none of these: it is a :class:`~automation_rules.Decision`.
+A denial itself is none of these: it is a :class:`~automation_rules.Decision`. Only a permit, whose
+whole purpose is that a bot cannot go on, raises `NotPermittedError` for one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +44,7 @@ __all__ = [
     "InvalidRequestError",
     "LegalHoldError",
     "LogError",
+    "NotPermittedError",
     "NotRecordedError",
     "NotRegisteredError",
     "RegistryError",
@@ -128,6 +131,33 @@ class LegalHoldError(RegistryError):
 
 class AccessCodeError(AutomationRulesError):
     """A daily access code could not be issued, verified, entered or handed over."""
+
+
+class NotPermittedError(AutomationRulesError):
+    """A step of a bot's run was denied; the message is the decision's explanation.
+
+    ``decision`` is the :class:`~automation_rules.Decision`. ``completed`` are the to-dos that the
+    run had submitted by then, and ``unfinished`` those that it had begun and not submitted, which
+    a person must finish. The message counts them and never names them.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        decision: Any,
+        *,
+        completed: tuple[str, ...] = (),
+        unfinished: tuple[str, ...] = (),
+    ) -> None:
+        """Say why, and keep what it follows from."""
+        super().__init__(message)
+        self.decision = decision
+        self.completed = completed
+        self.unfinished = unfinished
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with the decision, so that process pools can carry it."""
+        return type(self), (str(self), self.decision), self.__dict__
 
 
 class StoreError(AutomationRulesError):
