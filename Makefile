@@ -3,10 +3,21 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: demo test test-full check bench docs mutation clean
+.PHONY: demo portal portal-assets test test-full check bench docs mutation clean
 
 demo: .venv/ready ## the main job: register a landlord, run pre-flight checks, verify the log
 	$(BIN)/python examples/demo.py
+
+PORT ?= 8000
+TIME ?=
+portal: portal-assets ## the reference portal, begun afresh; TIME=2027-06-01T09:00:00+01:00 stops its clock
+	rm -rf examples/portal/var
+	PORTAL_TIME=$(TIME) $(BIN)/python examples/portal/manage.py migrate --verbosity 0
+	PORTAL_TIME=$(TIME) $(BIN)/python examples/portal/manage.py seed_demo
+	PORTAL_TIME=$(TIME) $(BIN)/python examples/portal/manage.py runserver --noreload $(PORT)
+
+portal-assets: .venv/ready ## the portal's stylesheet, script and compiled Welsh
+	$(BIN)/python examples/portal/set_up.py
 
 test: .venv/ready ## every test but the exhaustive ones
 	$(BIN)/pytest -n $(JOBS) -m "not exhaustive"

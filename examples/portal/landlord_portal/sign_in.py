@@ -18,7 +18,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views import View
 from django.views.generic import TemplateView
@@ -126,7 +126,7 @@ class SignIn(LoginView):  # type: ignore[misc]
     def get_context_data(self, form: Any, **named: Any) -> dict[str, Any]:
         """Say which step it is."""
         at_code = self.steps.current == self.TOKEN_STEP
-        heading = _now("Enter your access code") if at_code else _now("Sign in")
+        heading = gettext("Enter your access code") if at_code else gettext("Sign in")
         idle = "idle" in self.request.GET
         return super().get_context_data(form, **named) | {"heading": heading, "idle": idle}
 
@@ -183,7 +183,7 @@ class Landing(View):
 def locked_out(request: HttpRequest, *_args: Any, **_named: Any) -> HttpResponse:
     """Say that there were too many wrong passwords."""
     context = {
-        "heading": _now("Too many wrong passwords"),
-        "text": _now("Wait 15 minutes before you try again."),
+        "heading": gettext("Too many wrong passwords"),
+        "text": gettext("Wait 15 minutes before you try again."),
     }
     return render(request, "design/problem.html", context, status=429)
