@@ -240,6 +240,13 @@ def test_only_submissions_of_the_same_todo_add_up(world: World) -> None:
     assert world.saw(2, SUBMISSION, todo="td-7") == [("pause", 4)]
 
 
+def test_other_activity_adds_up_whatever_the_todo(world: World) -> None:
+    """Requests about many to-dos are requests of one account."""
+    for number in range(10):
+        assert world.saw(1, REQUEST, todo=f"td-{number}") == []
+    assert world.saw(1, REQUEST, todo="td-10") == [("warning", 11)]
+
+
 def test_a_submission_without_a_todo_is_not_counted(world: World) -> None:
     """It cannot be told from another."""
     assert world.saw(100, SUBMISSION) == []

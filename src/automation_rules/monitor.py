@@ -300,10 +300,14 @@ class ActivityMonitor:
     def note(self, account_id: str, activity: Activity, *, todo: str | None = None) -> None:
         """Count one. Takes microseconds, and raises nothing.
 
-        A submission is told from others by its ``todo``; without it, it is not counted.
+        ``todo`` tells submissions of one to-do from others; a submission without it is not
+        counted, and other activity adds up whatever the to-do.
         """
-        if activity is Activity.SUBMISSION and todo is None:
-            return
+        digest = ""
+        if activity is Activity.SUBMISSION:
+            if todo is None:
+                return
+            digest = self._digest(todo)
         try:
             at = self._clock.now()
         except ClockError:
@@ -311,7 +315,6 @@ class ActivityMonitor:
             with self._turn:
                 self._uncounted += 1
             return
-        digest = self._digest(todo) if todo is not None else ""
         key = (account_id, activity, digest, int(at.timestamp()))
         with self._turn:
             self._add(key, _Tally(1, at))
