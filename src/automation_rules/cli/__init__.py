@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "forms": "announcements:forms",
     "code": "codes:code",
     "activity": "activity:activity",
+    "shadow": "shadow:shadow",
     "audit": "audit:audit",
     "privacy": "privacy:privacy",
     "incident": "incident:incident",
