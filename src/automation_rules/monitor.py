@@ -8,7 +8,8 @@ alone, and `CounterStorage` is given it. (Only its ``get_window_stats`` reads th
 it is not used here.)
 
 What is kept: identifiers of automation accounts, which are organisations' bots, and numbers. A
-to-do stands in a counter's key as a keyed digest, for at most twice as long as is counted over.
+to-do stands in a counter's key as a digest with a key of the state's own. A counter ends after at
+most twice the time that is counted over, and a flush of the minute after deletes it.
 """
 
 from __future__ import annotations
