@@ -1,11 +1,13 @@
 """Forms that the macros of ``design/forms.html`` draw as GOV.UK's components.
 
-A form says in ``reveals`` which fields show under which choice of a radio field, and a field in
-``options`` what else its component is given (``prefix``, ``classes``, ``hint``, ...).
+A form says in ``reveals`` which fields show under which choice of a radio field. What else a
+component is given (``prefix``, ``classes``, ...) stands in the form's ``options``, or in a
+field's ``govuk``.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,6 +36,40 @@ class Form(forms.Form):
     def under(self, field: str, value: str) -> list[str]:
         """Return the fields that show when ``field`` is ``value``."""
         return list(self.reveals.get(field, {}).get(value, []))
+
+
+class MoneyField(forms.DecimalField):
+    """Pounds and pence: digits with two decimals or none, with or without £ and commas."""
+
+    govuk: ClassVar[Mapping[str, Any]] = {
+        "prefix": {"text": "£"},
+        "classes": "govuk-input--width-5",
+    }
+    _written = re.compile(r"£?([0-9]{1,7}|[0-9]{1,3}(,[0-9]{3}){1,2})(\.[0-9]{2})?")
+
+    def __init__(self, *, required_message: Any, invalid_message: Any, **named: Any) -> None:
+        """Say what to answer when there is none, and when it is no such amount."""
+        messages = dict.fromkeys(
+            ("invalid", "max_digits", "max_decimal_places", "max_whole_digits", "min_value"),
+            invalid_message,
+        )
+        super().__init__(
+            min_value=0,
+            max_digits=9,
+            decimal_places=2,
+            widget=forms.TextInput(attrs={"inputmode": "decimal", "spellcheck": False}),
+            error_messages={"required": required_message, **messages},
+            **named,
+        )
+
+    def to_python(self, value: Any) -> Any:
+        """Read the amount; what is written otherwise is no amount."""
+        if not isinstance(value, str):
+            return super().to_python(value)
+        written = value.strip()
+        if written and not self._written.fullmatch(written):
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return super().to_python(written.lstrip("£").replace(",", ""))
 
 
 class DateWidget(forms.MultiWidget):

@@ -1,0 +1,55 @@
+"""Views that more than one page is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.views.generic import FormView, ListView
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+PAGE = 20
+"""How many entries a list shows at first, and how many more at a time."""
+
+
+class ShowMoreView(ListView):  # type: ignore[type-arg]
+    """A list that begins short and shows more on a link, with script or without."""
+
+    def get_context_data(self, **named: Any) -> dict[str, Any]:
+        """Add the entries shown, how many there are, and how many the link would show."""
+        wanted = self.request.GET.get("shown", "")
+        shown = int(wanted) if wanted.isdecimal() and len(wanted) < 7 else PAGE
+        total = self.object_list.count()  # type: ignore[call-arg]
+        return super().get_context_data(**named) | {
+            "entries": self.object_list[:shown],
+            "total": total,
+            "more": shown + PAGE if total > shown else None,
+        }
+
+
+class FormPage(FormView):  # type: ignore[type-arg]
+    """A page that is one form. ``back`` and ``success_url`` may be worked out by methods."""
+
+    template_name = "design/form_page.html"
+    heading: Any = ""
+    button: Any = None
+    success: Any = ""
+
+    def get_back(self) -> str:
+        """Return the address that the back link leads to."""
+        return self.get_success_url()
+
+    def get_context_data(self, **named: Any) -> dict[str, Any]:
+        """Add what the page says."""
+        said = {"heading": self.heading, "back": self.get_back()}
+        if self.button:
+            said["button"] = self.button
+        return super().get_context_data(**said | named)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Say that it was done, on the page that comes next."""
+        if self.success:
+            messages.success(self.request, self.success)
+        return super().form_valid(form)
