@@ -258,7 +258,11 @@ class Gateway:
             InvalidPolicyError: the policy cannot be read.
             ClockError: the clock cannot be read.
         """
-        return self._enforcer().decide(account_id, step, at=self._clock.now())
+        enforcer, at = self._enforcer(), self._clock.now()
+        try:
+            return enforcer.decide(account_id, step, at=at)
+        except InvalidInputError:
+            raise NotRegisteredError("no account can have such an identifier") from None
 
     def check(self) -> Head:
         """Return the head of the log, when everything can be read that a decision needs.
@@ -403,7 +407,7 @@ def _activities(decision: Decision) -> Iterator[Activity]:
         yield Activity.ERROR
     if any(finding.check == "window" for finding in decision.failures):
         yield Activity.OUTSIDE_WINDOW
-    if decision.request.action is Action.SUBMIT_TODO:
+    if decision.allowed and decision.request.action is Action.SUBMIT_TODO:
         yield Activity.SUBMISSION
     if decision.request.action is Action.SIGN_IN:
         yield Activity.SESSION
