@@ -16,13 +16,51 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import uvicorn
+from werkzeug.serving import WSGIRequestHandler as WerkzeugRequestHandler
+from werkzeug.serving import make_server
 
-from automation_rules.gateway import Automation, Person, Visitor
+from automation_rules import Action, Policy, TodoKind, landlord_portal
+from automation_rules.audit import DecisionLog
+from automation_rules.clock import SystemClock
+from automation_rules.enforcer import Step
+from automation_rules.gateway import Automation, Person, Route, Routes, Visitor
+from automation_rules.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from automation_rules.gateway import Caller
+    from gateway_world import World
+
+RENT = Step(Action.OPEN_TODO, TodoKind.CONFIRM_HOUSING_COSTS, todo="td-17")
+ROUTES = Routes(
+    [
+        Route(frozenset({"GET"}), "/todos", Action.LIST_TODOS),
+        Route(
+            frozenset({"GET", "POST"}),
+            "/todos/{todo}/rent",
+            Action.OPEN_TODO,
+            TodoKind.CONFIRM_HOUSING_COSTS,
+        ),
+        Route(frozenset({"POST"}), "/todos/{todo}/fail", Action.OPEN_TODO),
+        Route(frozenset({"WEBSOCKET"}), "/live", Action.VIEW_UPDATES),
+        Route(frozenset({"POST"}), "/sign-out", Action.SIGN_OUT),
+    ],
+    ["/static/{file:path}"],
+)
+
+
+PUBLISHED = landlord_portal()
+UNWATCHED = Policy(PUBLISHED.info.id, PUBLISHED.info.version, PUBLISHED.checks)
+"""The published terms, without the monitor, which soon pauses an account that plays tricks."""
+
+FORGED = (
+    *("X-Automation-Account", "X-Automation-Rules", "X-Forwarded-User", "X-Remote-User"),
+    *("Remote-User", "X-User", "X-Account-Id", "X-Decision-Id", "Authorization", "From"),
+    *("X-Forwarded-Uri", "X-Original-URI", "X-Rewrite-URL", "X-Original-URL"),
+    *("X-Forwarded-Method", "X-Original-Method", "X-Forwarded-Prefix", "X-Forwarded-For"),
+)
+"""Fields by which some program might be told who asks, or for what."""
 
 PERSON = "session=person"
 BOT = "session=acme-1"
@@ -79,6 +117,19 @@ class Answer:
     def json(self) -> Any:
         """The body, which is one JSON value."""
         return json.loads(self.body)
+
+
+def entries(world: World) -> list[dict[str, Any]]:
+    """Return every entry of the log, which holds."""
+    with Store.open(world.url, clock=SystemClock()) as store, DecisionLog(store) as log:
+        log.verify()
+        return [entry.document for entry in log.entries()]
+
+
+def is_denied(answer: Answer, code: str) -> bool:
+    """Whether a response is the denial with that problem type."""
+    found = answer.json["type"].removeprefix("urn:automation-rules:problem:")
+    return answer.status == 403 and found == code
 
 
 def request(target: str | bytes, method: str = "GET", body: bytes = b"", **fields: str) -> bytes:
@@ -144,11 +195,30 @@ class _Quiet(WSGIRequestHandler):
         return io.StringIO()
 
 
+class _QuietWerkzeug(WerkzeugRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Keep quiet."""
+
+
 @contextmanager
 def serve_wsgi(app: Any) -> Iterator[int]:
     """Serve a WSGI app with the standard library's server; give the port."""
     server = _Threads(("127.0.0.1", 0), _Quiet)
     server.set_app(app)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join(20)
+        server.server_close()
+
+
+@contextmanager
+def serve_werkzeug(app: Any) -> Iterator[int]:
+    """Serve a WSGI app with Flask's own server, which tells the target as received."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_QuietWerkzeug)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

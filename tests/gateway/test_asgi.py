@@ -12,25 +12,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-import uvicorn
 from starlette._utils import get_route_path
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from automation_rules import Action, Policy, TodoKind, landlord_portal
-from automation_rules.audit import DecisionLog
-from automation_rules.clock import SystemClock
-from automation_rules.enforcer import Step
-from automation_rules.gateway import Automation, Passage, Person, Route, Routes, asgi
+from automation_rules import Action, TodoKind
+from automation_rules.gateway import Passage, Person, asgi
 from automation_rules.gateway.asgi import AutomationRulesMiddleware
-from automation_rules.store import Store
 from gateway_shells import (
     BOT,
+    FORGED,
     PERSON,
+    RENT,
+    ROUTES,
     UNMARKED,
+    UNWATCHED,
     VISITOR,
-    Answer,
     caller_of,
+    entries,
+    is_denied,
     request,
     send,
     serve_asgi,
@@ -41,29 +41,8 @@ from path_tricks import HEADERS, PATH, QUERIES, TRICKS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from automation_rules.enforcer import Step
     from automation_rules.gateway import Caller, Gateway
-
-RENT = Step(Action.OPEN_TODO, TodoKind.CONFIRM_HOUSING_COSTS, todo="td-17")
-ROUTES = Routes(
-    [
-        Route(frozenset({"GET"}), "/todos", Action.LIST_TODOS),
-        Route(
-            frozenset({"GET", "POST"}),
-            "/todos/{todo}/rent",
-            Action.OPEN_TODO,
-            TodoKind.CONFIRM_HOUSING_COSTS,
-        ),
-        Route(frozenset({"POST"}), "/todos/{todo}/fail", Action.OPEN_TODO),
-        Route(frozenset({"WEBSOCKET"}), "/live", Action.VIEW_UPDATES),
-        Route(frozenset({"POST"}), "/sign-out", Action.SIGN_OUT),
-    ],
-    ["/static/{file:path}"],
-)
-
-
-PUBLISHED = landlord_portal()
-UNWATCHED = Policy(PUBLISHED.info.id, PUBLISHED.info.version, PUBLISHED.checks)
-"""The published terms, without the monitor, which soon pauses an account that plays tricks."""
 
 
 class Portal:
@@ -149,19 +128,6 @@ def port(guarded: AutomationRulesMiddleware) -> Iterator[int]:
     """Give the port at which the portal behind the gateway is served."""
     with serve_asgi(guarded) as port:
         yield port
-
-
-def entries(world: World) -> list[dict[str, Any]]:
-    """Return every entry of the log, which holds."""
-    with Store.open(world.url, clock=SystemClock()) as store, DecisionLog(store) as log:
-        log.verify()
-        return [entry.document for entry in log.entries()]
-
-
-def is_denied(answer: Answer, code: str) -> bool:
-    """Whether a response is the denial with that problem type."""
-    found = answer.json["type"].removeprefix("urn:automation-rules:problem:")
-    return answer.status == 403 and found == code
 
 
 # --- people
@@ -320,14 +286,6 @@ def test_in_shadow_everything_passes_and_is_recorded(world: World, portal: Porta
     assert [entry["decision"] for entry in entries(world)] == [False]
 
 
-FORGED = (
-    *("X-Automation-Account", "X-Automation-Rules", "X-Forwarded-User", "X-Remote-User"),
-    *("Remote-User", "X-User", "X-Account-Id", "X-Decision-Id", "Authorization", "From"),
-    *("X-Forwarded-Uri", "X-Original-URI", "X-Rewrite-URL", "X-Original-URL"),
-    *("X-Forwarded-Method", "X-Original-Method", "X-Forwarded-Prefix", "X-Forwarded-For"),
-)
-
-
 def test_nothing_that_a_client_says_of_itself_counts(port: int, portal: Portal) -> None:
     """Forged identities, paths and methods change neither who asks nor for what."""
     for forged in ("acme-1", "person", "/todos"):
@@ -340,8 +298,8 @@ def test_nothing_that_a_client_says_of_itself_counts(port: int, portal: Portal) 
 # --- paths
 
 
-TAKEN_APART: Final = {"absolute", "a query's mark", "fragment", "space", "space in front"}
-"""What a server may take off a target, and put nothing in its place."""
+TAKEN_APART: Final = {"absolute", "a query's mark", "fragment"}
+"""What a server may take off a target before it tells anybody; white space is another thing."""
 
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])
@@ -357,7 +315,7 @@ def test_no_trick_with_a_path_reaches_the_portal(
                 [scope] = portal.seen
                 assert scope["path"] == PATH, name
                 assert scope["raw_path"] == PATH.encode(), name
-                assert name in TAKEN_APART, name
+                assert name in TAKEN_APART or trick.split() == [PATH], name
                 portal.seen.clear()
             else:
                 assert answer.status in (400, 403, 404), name
@@ -763,12 +721,3 @@ def test_the_middleware_keeps_nothing_of_a_request(guarded: AutomationRulesMiddl
     guarded.app = through
     ask(guarded, scope_of(PATH))
     assert {**vars(guarded), "app": before["app"]} == before
-
-
-def test_uvicorn_offers_what_the_tests_go_by() -> None:
-    """Both of its HTTP parsers, and websockets, are installed: nothing above tests one twice."""
-    config = uvicorn.Config(through, http="httptools", ws="auto")
-    config.load()
-    assert "httptools" in config.http_protocol_class.__module__
-    assert config.ws_protocol_class is not None
-    assert Automation("acme-1") != Automation(None)
