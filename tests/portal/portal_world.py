@@ -18,7 +18,7 @@ from django.db import connections
 from django.test import Client
 from landlord_portal import library
 from landlord_portal.management.commands.seed_demo import PASSWORD
-from landlord_portal.models import User
+from landlord_portal.models import Property, Tenancy, User
 
 from automation_rules import FrozenClock
 
@@ -116,6 +116,18 @@ class PortalWorld:
     def user(self, username: str) -> User:
         """Return one of the example users."""
         return User.objects.get(username=username)
+
+    def fill(self, path: str, landlord: str = "acme") -> str:
+        """Return ``path`` with the ids of things that the landlord has."""
+
+        def first(model: Any, **about: object) -> object:
+            return model.objects.filter(landlord_id=landlord, **about).values_list("pk", flat=True)[
+                0
+            ]
+
+        return path.format(
+            tenancy=first(Tenancy), free=first(Property, tenancies=None), user=first(User)
+        )
 
     def client(self, username: str | None = None, host: str = "localhost") -> Client:
         """Return a client without a browser, signed in by both steps if there is a name."""

@@ -156,7 +156,7 @@ def _add_landlord(number: int, entry: dict[str, Any], todos: int) -> None:
 
 
 def _add_tenancies(landlord: Landlord, town: str, postcode: str, todos: int) -> None:
-    """Give the landlord a tenancy to each to-do; every third is a couple's."""
+    """Give the landlord a tenancy to each to-do, every third a couple's, and an empty home."""
     today = clock.today()
     tenants = Tenant.objects.bulk_create(
         Tenant(
@@ -172,7 +172,7 @@ def _add_tenancies(landlord: Landlord, town: str, postcode: str, todos: int) -> 
             town=town,
             postcode=postcode.format(letters=f"{chr(65 + n % 26)}{chr(65 + n // 26 % 26)}"),
         )
-        for n in range(todos)
+        for n in range(todos + 1)
     )
     tenancies = Tenancy.objects.bulk_create(
         _tenancy(landlord, homes, tenants, n) for n in range(todos)
