@@ -104,7 +104,9 @@ class DateField(forms.MultiValueField):
             for least, most in ((1, 31), (1, 12), (1900, 2100))
         ]
         self._invalid = invalid_message
-        super().__init__(parts, error_messages=messages, **named)
+        for part in parts:
+            part.error_messages["incomplete"] = invalid_message
+        super().__init__(parts, error_messages=messages, require_all_fields=False, **named)
 
     def compress(self, data_list: list[Any]) -> Any:
         """Put the date together."""

@@ -29,7 +29,7 @@ PROBLEMS: dict[Verdict, Promise | str] = {
 def send(phone: Phone) -> bool:
     """Send a fresh code to the phone; whether one was sent."""
     try:
-        portal_codes().issue(str(phone.user_id), phone.number.as_international, language())
+        portal_codes().issue(str(phone.user_id), phone.number, language())
     except AccessCodeError:
         return False
     return True

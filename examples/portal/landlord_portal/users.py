@@ -20,7 +20,6 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import ListView
-from phonenumber_field.formfields import PhoneNumberField
 
 from automation_rules import AutomationRulesError, Role
 from automation_rules.accounts import AutomationAccount, Person
@@ -107,8 +106,8 @@ class UserForm(RolesForm):
             "invalid": _("Enter an email address, like name@example.com"),
         },
     )
-    phone = PhoneNumberField(
-        region="GB",
+    phone = forms.RegexField(
+        r"^(0|\+44 ?)7([ ]?[0-9]){9}$",
         label=_("Mobile phone number for access codes"),
         widget=forms.TextInput(attrs={"inputmode": "tel", "autocomplete": "off"}),
         error_messages={

@@ -100,7 +100,7 @@ class Command(BaseCommand):
                 "portal.administrator", "Ada Ministrator", is_administrator=True
             )
             Phone.objects.create(
-                user=administrator, holder=administrator, name="default", number="+447700900999"
+                user=administrator, holder=administrator, name="default", number="+44 7700 900999"
             )
             for number, entry in enumerate(LANDLORDS):
                 _add_landlord(number, entry, todos)
@@ -133,7 +133,7 @@ def _add_landlord(number: int, entry: dict[str, Any], todos: int) -> None:
         )
         holder = holder or user
         Phone.objects.create(
-            user=user, holder=user, name="default", number=f"+4477009001{number}{index}"
+            user=user, holder=user, name="default", number=f"+44 7700 9001{number}{index}"
         )
     for index, (username, email, account_id) in enumerate(entry["accounts"]):
         kind = KINDS[index].value
@@ -150,7 +150,7 @@ def _add_landlord(number: int, entry: dict[str, Any], todos: int) -> None:
             roles=[Role.COMPLETE_TODOS.value],
         )
         Phone.objects.create(
-            user=user, holder=holder, name="default", number=f"+4477009002{number}{index}"
+            user=user, holder=holder, name="default", number=f"+44 7700 9002{number}{index}"
         )
     _add_tenancies(landlord, *entry["town"], todos)
 
