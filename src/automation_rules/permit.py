@@ -24,7 +24,7 @@ from .request import Mode
 from .texts import ui
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -65,7 +65,7 @@ class TodoPermit:
 
     def __exit__(self, *_: object) -> None:
         """End the to-do: it is completed if it was submitted, else left to a person."""
-        self._permit._end()
+        self._permit._end(self)
 
     def saving(self, *, form_fingerprint: str | None = None) -> Verdict:
         """Ask for ``save_answers``; call it each time before answers are saved.
@@ -194,7 +194,7 @@ class Permit:
         traceback: TracebackType | None,
     ) -> None:
         """Record ``sign_out``, which is always let through, and sign out of the portal."""
-        self._end()
+        self._current = None
         try:
             self._record_leaving()
         finally:
@@ -252,7 +252,7 @@ class Permit:
         )
         return TodoPermit(self, begin)
 
-    def todos(self, todo_ids: Iterable[str]) -> Iterator[TodoPermit]:
+    def todos(self, todo_ids: Iterable[str]) -> Generator[TodoPermit, None, None]:
         """Begin one to-do after the other, until there is no time left for the next.
 
         That end is no error: `stopped` is then the decision, and the rest of ``todo_ids`` waits
@@ -298,8 +298,9 @@ class Permit:
         self._begun[todo.id] = False
         self._current = todo
 
-    def _end(self) -> None:
-        self._current = None
+    def _end(self, todo: TodoPermit) -> None:
+        if self._current is todo:
+            self._current = None
 
     def _complete(self, todo: TodoPermit) -> None:
         self._begun[todo.id] = True
