@@ -9,15 +9,22 @@ from __future__ import annotations
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .callers import Automation, Person, Visitor
 from .problems import denial
-from .shells import THROUGH, checked_caller, checked_step, judged_path, may_be_refined, named
+from .shells import (
+    PEOPLE,
+    THROUGH,
+    checked_caller,
+    checked_step,
+    judged_path,
+    may_be_refined,
+    named,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from ..enforcer import Step
-    from .callers import Caller
+    from .callers import Automation, Caller
     from .core import Gateway, Passage
 
     Scope: TypeAlias = MutableMapping[str, Any]
@@ -65,13 +72,13 @@ class AutomationRulesMiddleware:
         account_id = None
         try:
             caller = self._identify(scope)
-            if isawaitable(caller):
+            if not isinstance(caller, PEOPLE) and isawaitable(caller):
                 caller = await caller
             caller = checked_caller(caller)
         except Exception as error:
             passage = self._gateway.refuse_unreadable(error)
         else:
-            if isinstance(caller, Person | Visitor):
+            if isinstance(caller, PEOPLE):
                 passage = THROUGH
             else:
                 passage = await self._ask(scope, caller)

@@ -15,10 +15,21 @@ if TYPE_CHECKING:
 
     from .callers import Caller
 
-__all__ = ["THROUGH", "checked_caller", "checked_step", "judged_path", "may_be_refined", "named"]
+__all__ = [
+    "PEOPLE",
+    "THROUGH",
+    "checked_caller",
+    "checked_step",
+    "judged_path",
+    "may_be_refined",
+    "named",
+]
 
 THROUGH: Final = Passage(allowed=True)
 """Nobody had to be asked."""
+
+PEOPLE: Final = (Person, Visitor)
+"""Callers that are let through as they come."""
 
 _MOST_NAME: Final = 200
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -50,7 +61,7 @@ def named(headers: Mapping[str, str]) -> dict[str, str | None]:
 
 def checked_caller(caller: Any) -> Caller | None:
     """Return what a portal's ``identify`` said; raise TypeError when it is no answer."""
-    if caller is None or isinstance(caller, Person | Visitor | Automation):
+    if caller is None or isinstance(caller, (*PEOPLE, Automation)):
         return caller
     raise TypeError("identify must return a Person, a Visitor, an Automation or None")
 

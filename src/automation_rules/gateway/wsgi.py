@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from .callers import Automation, Person, Visitor
 from .problems import denial
-from .shells import THROUGH, checked_caller, checked_step, judged_path, may_be_refined, named
+from .shells import (
+    PEOPLE,
+    THROUGH,
+    checked_caller,
+    checked_step,
+    judged_path,
+    may_be_refined,
+    named,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from ..enforcer import Step
-    from .callers import Caller
+    from .callers import Automation, Caller
     from .core import Gateway, Passage
 
     Identify: TypeAlias = Callable[[WSGIEnvironment], Caller | None]
@@ -70,7 +77,7 @@ class AutomationRulesMiddleware:
         except Exception as error:
             passage = self._gateway.refuse_unreadable(error)
         else:
-            if isinstance(caller, Person | Visitor):
+            if isinstance(caller, PEOPLE):
                 passage = THROUGH
             else:
                 passage = self._ask(environ, caller)
