@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from landlord_portal.library import registry
-from landlord_portal.models import HousingRequest, Notice, Payment, Property, Tenancy
+from landlord_portal.models import (
+    FormVersion,
+    HousingRequest,
+    Notice,
+    Payment,
+    Property,
+    Tenancy,
+)
+from landlord_portal.todos.forms import fingerprint
+
+from automation_rules import TodoKind
 
 if TYPE_CHECKING:
     from portal_world import PortalWorld
@@ -216,3 +226,59 @@ def test_notice_that_the_rules_refuse_is_not_published(portal: PortalWorld) -> N
         in publish(portal, NOTICE | {"title_en": "T\x07T"}).content.decode()
     )
     assert not Notice.objects.filter(release="R200").exists()
+
+
+# Changes of forms
+
+CHANGE = NOTICE | {
+    "where": "confirm_housing_costs/rent",
+    "label_en": "Is there a garage?",
+    "label_cy": "A oes garej?",
+    "type": "yes_no",
+    "required": "on",
+}
+
+
+def change_form(portal: PortalWorld, change: dict[str, str]) -> Any:
+    """Send the form."""
+    return portal.client("portal.administrator").post("/notices/form/", change)
+
+
+def test_form_change_has_a_notice_and_another_fingerprint(portal: PortalWorld) -> None:
+    """It holds from its day on; the notice, for users and rules, affects automation."""
+    assert change_form(portal, CHANGE).status_code == 302
+    kind = TodoKind.CONFIRM_HOUSING_COSTS
+    assert FormVersion.in_force(kind, date(2027, 6, 14)) is None
+    version = FormVersion.in_force(kind, date(2027, 6, 15))
+    assert version is not None
+    assert version.fingerprint != fingerprint(kind)
+    assert FormVersion.in_force(TodoKind.PROVIDE_TENANCY_DETAILS, date(2027, 6, 15)) is None
+    assert version.notice.affects_automation
+    assert [one.affects_automation for one in registry().notices()] == [True]
+
+
+def test_form_changes_add_up(portal: PortalWorld) -> None:
+    """The second asks what the first asks as well; one that would come before it is refused."""
+    change_form(portal, CHANGE)
+    later = {"release": "R201", "effective_on_day": "16", "type": "money"}
+    assert change_form(portal, CHANGE | later).status_code == 302
+    earlier = {"release": "R202", "effective_on_day": "14"}
+    assert b"must not take effect before" in change_form(portal, CHANGE | earlier).content
+    version = FormVersion.in_force(TodoKind.CONFIRM_HOUSING_COSTS, date(2027, 7, 1))
+    assert version is not None
+    assert [question["name"] for question in version.fields] == ["extra_1", "extra_2"]
+
+
+def test_form_can_change_without_notice(portal: PortalWorld) -> None:
+    """Two weeks are an aim, not a promise: a change may hold from today."""
+    change_form(portal, CHANGE | {"effective_on_day": "1"})
+    assert FormVersion.in_force(TodoKind.CONFIRM_HOUSING_COSTS, date(2027, 6, 1)) is not None
+
+
+def test_landlords_tested_the_forms_as_they_were_made(portal: PortalWorld) -> None:
+    """The rules know the fingerprints of the forms that the example bots were tested with."""
+    known = registry().known_forms("acme")
+    assert {(form.todo_kind, form.fingerprint) for form in known} == {
+        (kind.value, fingerprint(kind))
+        for kind in (TodoKind.PROVIDE_TENANCY_DETAILS, TodoKind.CONFIRM_HOUSING_COSTS)
+    }

@@ -35,7 +35,7 @@ PAGES = {
 """The landlords' pages and the role that each asks for."""
 
 GUARDED = [path for path, role in PAGES.items() if role is not None]
-ADMINISTRATION = ["/notices/", "/notices/publish/"]
+ADMINISTRATION = ["/notices/", "/notices/publish/", "/notices/form/"]
 OPEN = {"sign_in", "sign_out", "language"}
 """The only pages for strangers."""
 

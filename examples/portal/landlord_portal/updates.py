@@ -14,12 +14,13 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import ListView
 
-from automation_rules import AutomationRulesError
+from automation_rules import AutomationRulesError, TodoKind
 from automation_rules.store import AnnouncedChange
 
 from .library import registry
-from .models import Notice, NoticeRead
+from .models import TODO_NAMES, FormVersion, Notice, NoticeRead
 from .roles import AdministratorView, GuardedView
+from .todos.forms import PAGES, fingerprint
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -97,6 +98,55 @@ class Notices(AdministratorView, ListView):  # type: ignore[type-arg]
     template_name = "landlord_portal/notices.html"
     model = Notice
 
+    def get_context_data(self, **named: Any) -> dict[str, Any]:
+        """Add the changes of forms."""
+        return super().get_context_data(**named) | {"versions": FormVersion.objects.all()}
+
+
+class FormChangeForm(NoticeForm):
+    """A notice of one more question in a to-do's form."""
+
+    where = forms.ChoiceField(
+        label=_("Page of the new question"),
+        choices=[
+            (f"{kind.value}/{page.slug}", f"{TODO_NAMES[kind]}: {page.slug}")
+            for kind, pages in PAGES.items()
+            for page in pages
+        ],
+        error_messages={"required": _("Select the page of the new question")},
+    )
+    label_en = forms.CharField(
+        label=_("Question in English"),
+        max_length=200,
+        error_messages={"required": _("Enter the question in English")},
+    )
+    label_cy = forms.CharField(
+        label=_("Question in Welsh"),
+        max_length=200,
+        error_messages={"required": _("Enter the question in Welsh")},
+    )
+    type = forms.ChoiceField(
+        label=_("Answer"),
+        choices=[("text", _("Text")), ("money", _("Amount of money")), ("yes_no", _("Yes or no"))],
+        widget=forms.RadioSelect,
+        error_messages={"required": _("Select the kind of answer")},
+    )
+    required = forms.BooleanField(label=_("It must be answered"), required=False)
+    affects_automation = None
+
+    def clean(self) -> dict[str, Any]:
+        """Keep changes in the order in which they are published."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        kind = cleaned.get("where", "").partition("/")[0]
+        last = FormVersion.objects.filter(kind=kind).last()
+        effective_on = cleaned.get("effective_on")
+        if last and effective_on and effective_on < last.effective_on:
+            self.add_error(
+                "effective_on",
+                _("The change must not take effect before the one that was published last"),
+            )
+        return cleaned
+
 
 class PublishNotice(AdministratorView, FormPage):
     """Publish a notice, to users and to the rules."""
@@ -119,11 +169,40 @@ class PublishNotice(AdministratorView, FormPage):
 
     def publish(self, form: Any) -> Notice:
         """Keep the notice."""
-        fields = {name: form.cleaned_data[name] for name in NoticeForm.base_fields}
+        fields = {
+            name: form.cleaned_data.get(name, True)  # every change of a form affects automation
+            for name in NoticeForm.base_fields
+        }
         notice = Notice.objects.create(published_at=clock.now(), **fields)
         registry().add_notice(
             AnnouncedChange(
                 notice.release, notice.effective_on, notice.affects_automation, notice.title_en
             )
+        )
+        return notice
+
+
+class ChangeForm(PublishNotice):
+    """Publish a change of a to-do's form, with its notice."""
+
+    form_class = FormChangeForm
+    heading = _("Publish a change of a form")
+
+    def publish(self, form: Any) -> Notice:
+        """Keep the form's next version, which asks what the one before it asks and this."""
+        notice = super().publish(form)
+        asked = form.cleaned_data
+        name, _slash, page = asked["where"].partition("/")
+        kind = TodoKind(name)
+        last = FormVersion.objects.filter(kind=name).last()
+        questions = last.fields if last else []
+        question = {key: asked[key] for key in ("type", "label_en", "label_cy", "required")}
+        questions = [*questions, question | {"page": page, "name": f"extra_{len(questions) + 1}"}]
+        FormVersion.objects.create(
+            kind=name,
+            fields=questions,
+            fingerprint=fingerprint(kind, questions),
+            effective_on=notice.effective_on,
+            notice=notice,
         )
         return notice

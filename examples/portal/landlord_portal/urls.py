@@ -31,4 +31,5 @@ urlpatterns = [
     path("users/<int:pk>/deactivate/", users.DeactivateUser.as_view(), name="deactivate_user"),
     path("notices/", updates.Notices.as_view(), name="notices"),
     path("notices/publish/", updates.PublishNotice.as_view(), name="publish_notice"),
+    path("notices/form/", updates.ChangeForm.as_view(), name="change_form"),
 ]

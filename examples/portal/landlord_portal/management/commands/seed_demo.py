@@ -12,6 +12,7 @@ from django.db import transaction
 
 from automation_rules import Role, TodoKind
 from automation_rules import accounts as registered
+from automation_rules.store import KnownForm
 
 from ...library import registry
 from ...models import (
@@ -26,6 +27,7 @@ from ...models import (
     ToDo,
     User,
 )
+from ...todos.forms import fingerprint
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -152,6 +154,9 @@ def _add_landlord(number: int, entry: dict[str, Any], todos: int) -> None:
         Phone.objects.create(
             user=user, holder=holder, name="default", number=f"+44 7700 9002{number}{index}"
         )
+    for kind in KINDS:
+        tested_on = clock.today() - timedelta(days=30)
+        known.record_tested_form(KnownForm(landlord.id, kind.value, fingerprint(kind), tested_on))
     _add_tenancies(landlord, *entry["town"], todos)
 
 
