@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from demo_portal.jinja import date_text, money_text
 from design.forms import DateField, Form, MoneyField
 from django import forms
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.utils.translation import get_language
-from django.utils.translation import gettext as now_
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from automation_rules import TodoKind
@@ -63,6 +63,16 @@ class Amount(MoneyField):
             MinValueValidator(least, least_message),
             MaxValueValidator(MOST, most_message),
         ]
+
+
+class OptionalDate(DateField):
+    """A date that may be left out, but not in part."""
+
+    def compress(self, data_list: list[Any]) -> Any:
+        """Refuse a date of which a box is empty."""
+        if None in data_list:
+            raise ValidationError(self.error_messages["incomplete"], code="incomplete")
+        return super().compress(data_list)
 
 
 class WholeNumber(forms.IntegerField):
@@ -135,8 +145,8 @@ class PageForm(Form):
     ) -> None:
         """Add the extra questions at the end."""
         super().__init__(data)
-        self.today, self.earlier = today, earlier
-        for question in extra:
+        self.today, self.earlier, self.extra = today, earlier, list(extra)
+        for question in self.extra:
             self.fields[question["name"]] = extra_field(question)
 
     def clean(self) -> dict[str, Any]:
@@ -169,10 +179,10 @@ class PageForm(Form):
             names += [f"{name}{part}" for part in parts]
         return names
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """Return each answer's name, question and text, in the language in use."""
+    def rows(self) -> list[tuple[str, str]]:
+        """Return each answer's question and text, in the language in use."""
         return [
-            (name, str(field.label), shown(field, self.cleaned_data[name]))
+            (str(field.label), shown(field, self.cleaned_data[name]))
             for name, field in self.fields.items()
             if name not in self.unlisted and self.cleaned_data.get(name) not in (None, "")
         ]
@@ -326,7 +336,7 @@ class ChangedRentForm(RentForm):
         [("april_first", ""), ("first_monday_in_april", ""), ("another", "")],
         _("Select when the rent changes"),
     )
-    effective_on = DateField(
+    effective_on = OptionalDate(
         label=_("Date of the rent change"),
         help_text=_("For example, 27 3 2027."),
         required=False,
@@ -345,14 +355,14 @@ class ChangedRentForm(RentForm):
             "first_monday_in_april": first_monday_in_april(year),
         }
         asked: Any = self.fields["effective_date"]
-        first = now_("%(day)s, for monthly rent") % {"day": date_text(self.days["april_first"])}
-        monday = now_("%(day)s, the first Monday in April, for weekly rent") % {
+        first = gettext("%(day)s, for monthly rent") % {"day": date_text(self.days["april_first"])}
+        monday = gettext("%(day)s, the first Monday in April, for weekly rent") % {
             "day": date_text(self.days["first_monday_in_april"])
         }
         asked.choices = [
             ("april_first", first),
             ("first_monday_in_april", monday),
-            ("another", now_("Another date")),
+            ("another", gettext("Another date")),
         ]
 
     def clean(self) -> dict[str, Any]:
@@ -363,11 +373,10 @@ class ChangedRentForm(RentForm):
             cleaned["effective_on"] = self.days[when]
             if frequency and is_by_the_week(frequency) != (when == "first_monday_in_april"):
                 self.add_error("effective_date", _MISMATCHES[when])
-        elif day := cleaned.get("effective_on"):
-            if abs(day - self.today) > YEAR:
-                self.add_error(
-                    "effective_on", _("The date of the rent change must be within a year of today")
-                )
+        elif (day := cleaned.get("effective_on")) and abs(day - self.today) > YEAR:
+            self.add_error(
+                "effective_on", _("The date of the rent change must be within a year of today")
+            )
         return cleaned
 
 
@@ -466,11 +475,11 @@ def extra_field(question: Mapping[str, Any]) -> forms.Field:
     """Return the field of a question that a published change added."""
     label = question["label_cy" if get_language() == "cy" else "label_en"]
     required = bool(question["required"])
-    message = now_("Answer the question: %(question)s") % {"question": label}
+    message = gettext("Answer the question: %(question)s") % {"question": label}
     if question["type"] == "yes_no":
         return yes_no(label, message, required=required)
     if question["type"] == "money":
-        invalid = now_("Enter an amount in pounds and pence, like 123.45: %(question)s") % {
+        invalid = gettext("Enter an amount in pounds and pence, like 123.45: %(question)s") % {
             "question": label
         }
         return Amount(

@@ -1,8 +1,14 @@
 """The to-dos' addresses."""
 
 from django.urls import path
-from django.views.generic import TemplateView
+
+from . import changes, views
 
 urlpatterns = [
-    path("", TemplateView.as_view(template_name="landlord_portal/updates.html"), name="todos"),
+    path("", views.TodoList.as_view(), name="todos"),
+    path("form-change/", changes.PublishFormChange.as_view(), name="publish_form_change"),
+    path("<int:pk>/", views.TodoStart.as_view(), name="todo"),
+    path("<int:pk>/check/", views.CheckAnswers.as_view(), name="todo_check"),
+    path("<int:pk>/done/", views.TodoDone.as_view(), name="todo_done"),
+    path("<int:pk>/<slug:slug>/", views.TodoPage.as_view(), name="todo_page"),
 ]
