@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "policy": "policy:policy",
     "schema": "schema:schema",
     "preflight": "preflight:preflight",
+    "serve": "serve:serve",
     "init": "registry:init",
     "landlord": "registry:landlord",
     "people": "registry:people",

@@ -44,6 +44,7 @@ __all__ = [
     "InvalidFilesError",
     "Output",
     "Run",
+    "chosen_readings",
     "default_lang",
     "exit_options",
     "naming",
@@ -376,11 +377,11 @@ def policy_options(function: Callable[..., _R]) -> Callable[..., _R]:
     return command
 
 
-def load(policy_file: str | None, readings: Iterable[str] = ()) -> Policy:
-    """Return the policy in a file, or the published terms, with readings given as NAME=VALUE.
+def chosen_readings(readings: Iterable[str]) -> dict[str, str]:
+    """Return readings given as NAME=VALUE, by name.
 
     Raises:
-        InvalidFilesError: the file or a reading is invalid.
+        InvalidFilesError: there is no such reading, or it has no such value.
         click.BadParameter: a reading is not of that form, or given twice.
     """
     chosen: dict[str, str] = {}
@@ -396,6 +397,17 @@ def load(policy_file: str | None, readings: Iterable[str] = ()) -> Policy:
 
         with naming("--reading"):
             check_readings(chosen)
+    return chosen
+
+
+def load(policy_file: str | None, readings: Iterable[str] = ()) -> Policy:
+    """Return the policy in a file, or the published terms, with readings given as NAME=VALUE.
+
+    Raises:
+        InvalidFilesError: the file or a reading is invalid.
+        click.BadParameter: a reading is not of that form, or given twice.
+    """
+    chosen = chosen_readings(readings)
     if policy_file is None:
         from ..landlord_portal import landlord_portal
 
