@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from automation_rules.checks import STANDARD_CHECKS, WindowCheck
+from automation_rules.gateway.problems import STATUS, problem_type
 from automation_rules.readings import READINGS
 from automation_rules.terms import clauses_for, clauses_of, reading_texts, terms_at
 from automation_rules.texts import LANGUAGES, Text, load, ui
@@ -89,6 +90,7 @@ def pages() -> dict[Path, str]:
         "clauses.md": _clauses(),
         "checks.md": _checks(),
         "readings.md": _readings(),
+        "problems.md": _problems(),
         "request.md": _fields_page("request"),
         "decision.md": _fields_page("decision"),
         "command-line.md": _command_line(),
@@ -222,6 +224,65 @@ def _readings() -> str:
             f"Why `{READINGS[name][0]}`: {texts.why.en}<br>{texts.why.cy}",
             f"Clauses: {_names(texts.clauses)}",
         ]
+    return "\n\n".join(parts)
+
+
+def _problems() -> str:
+    codes: dict[str, dict[str, Any]] = load("codes.json")
+    titles: dict[str, dict[str, Any]] = load("problems.json")
+    general = titles["*"].pop("other")
+    parts = [
+        "# Problem types",
+        f"How the gateway tells a denial: a response with the status {STATUS}, always, whose body "
+        "is problem details by RFC 9457 (`application/problem+json`), or a page for a client that "
+        "prefers `text/html`. English, unless `Accept-Language` prefers Welsh. [When a denial "
+        "comes about](../explanation/gateway.md).",
+        "## Members",
+        _table(
+            ("Member", "Meaning"),
+            (
+                ("`type`", "the code of the finding that matters most, as a URI: see below"),
+                ("`title`", "what the type is called, in the language of the response"),
+                ("`status`", str(STATUS)),
+                ("`detail`", "what was found, and what would mend it, in the same language"),
+                ("`instance`", "the decision as a URI, `urn:uuid:` and its `decision_id`"),
+                (
+                    "`decision_id`, `reasons`, `next_action`, `retry_after`, `obligations`, …",
+                    "the `context` of the [decision](decision.md), whole. When nothing could be "
+                    "decided, these five alone, and `decision_id` is null",
+                ),
+            ),
+        ),
+        "Who asks matters more than what for, and what no waiting mends more than what it does. "
+        "`reasons` lists everything, in both languages.",
+        "## Header fields",
+        _table(
+            ("Field", "Meaning"),
+            (
+                ("`Retry-After`", "whole seconds, rounded up, when waiting is all that is needed"),
+                ("`X-Decision-Id`", "the decision, when there is one"),
+                ("`Content-Language`", "`en` or `cy`"),
+                ("`Vary`", "`Accept, Accept-Language`"),
+                ("`Cache-Control`", "`no-store`"),
+            ),
+        ),
+        "## Types",
+        f"A code of a check of your own is a type in the same way. Its title is “{general['en']}” "
+        f"or “{general['cy']}”.",
+        _table(
+            ("Type", "Title", "What it says", "Check"),
+            (
+                (
+                    f"`{problem_type(code)}`",
+                    _both(Text(**title)),
+                    _both(Text(**codes[check][code]["message"])),
+                    "any" if check == "*" else f"`{check}`",
+                )
+                for check, named in titles.items()
+                for code, title in named.items()
+            ),
+        ),
+    ]
     return "\n\n".join(parts)
 
 
