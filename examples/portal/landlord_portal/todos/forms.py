@@ -56,7 +56,8 @@ class Amount(MoneyField):
     def __init__(self, *, least: Decimal = Decimal(0), **named: Any) -> None:
         """Take no less than ``least``."""
         super().__init__(**named)
-        self.min_value, self.max_value = least, MOST
+        # What a fingerprint covers; Django's own stub knows whole numbers only.
+        self.min_value, self.max_value = least, MOST  # type: ignore[assignment]
         least_message = _("The amount must be £0.01 or more")
         most_message = _("The amount must be £99,999.99 or less")
         self.validators += [
@@ -191,7 +192,8 @@ class PageForm(Form):
 def shown(field: forms.Field, value: Any) -> str:
     """Return an answer as it is shown to people."""
     if isinstance(field, forms.ChoiceField):
-        return str(dict(field.choices)[value])
+        texts: dict[str, Any] = dict(field.choices)  # type: ignore[arg-type]
+        return str(texts[value])
     if isinstance(value, Decimal):
         return money_text(value)
     return date_text(value) if isinstance(value, date) else str(value)
@@ -309,8 +311,8 @@ class RentForm(PageForm):
             self.add_error(
                 "rent_frequency",
                 _(
-                    "You said that there are rent-free weeks. Select how many weeks the rent is "
-                    "due for, or go back and change the rent-free weeks"
+                    "You said that there are rent-free weeks. Select weekly, every 2 weeks or "
+                    "every 4 weeks, or go back and change the rent-free weeks"
                 ),
             )
         return cleaned

@@ -2,11 +2,10 @@
 
 from django.urls import path
 
-from . import changes, views
+from . import views
 
 urlpatterns = [
     path("", views.TodoList.as_view(), name="todos"),
-    path("form-change/", changes.PublishFormChange.as_view(), name="publish_form_change"),
     path("<int:pk>/", views.TodoStart.as_view(), name="todo"),
     path("<int:pk>/check/", views.CheckAnswers.as_view(), name="todo_check"),
     path("<int:pk>/done/", views.TodoDone.as_view(), name="todo_done"),
