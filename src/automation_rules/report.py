@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .merkle import Head
     from .texts import Lang
 
-__all__ = ["COLUMNS", "Counts", "Key", "Report", "count", "to_csv", "to_html"]
+__all__ = ["COLUMNS", "Counts", "Key", "Report", "count", "neutral", "to_csv", "to_html"]
 
 COLUMNS: Final = ("date", "landlord", "account", "mode", "measure", "clause", "decisions")
 """The columns of the CSV, whose names and order stay.
@@ -123,16 +123,16 @@ def to_csv(report: Report) -> bytes:
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for key, counts in report.counts.items():
-        about = (key.day.isoformat(), _neutral(key.landlord), _neutral(key.account), key.mode)
+        about = (key.day.isoformat(), neutral(key.landlord), neutral(key.account), key.mode)
         for measure, number in (("allowed", counts.allowed), ("denied", counts.denied)):
             if number:
                 writer.writerow((*about, measure, "", number))
         for clause, number in sorted(counts.citing.items()):
-            writer.writerow((*about, "denied_citing", _neutral(clause), number))
+            writer.writerow((*about, "denied_citing", neutral(clause), number))
     return text.getvalue().encode("utf-8-sig")
 
 
-def _neutral(text: str) -> str:
+def neutral(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

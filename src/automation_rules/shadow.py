@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .decision import instant_text
 from .leaf_reasons import read_entry, reasons
-from .report import _neutral
+from .report import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -192,6 +192,6 @@ def to_csv(report: ShadowReport) -> bytes:
     for key, seen in report.reasons.items():
         said = (key.landlord, key.account, key.action, key.mode, key.check, key.code)
         for clause in key.clauses:
-            row = [_neutral(word) for word in (*said, clause)]
+            row = [neutral(word) for word in (*said, clause)]
             writer.writerow((*row, *seen.to_document().values()))
     return text.getvalue().encode("utf-8-sig")
