@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from automation_rules.accounts import AutomationAccount
 from automation_rules.clock import SystemClock
 from automation_rules.errors import AutomationRulesError
-from automation_rules.store import Registry, Store
+from automation_rules.store import Registry, ServiceTokens, Store
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
@@ -38,3 +38,13 @@ def activated(url: str, number: int, start: Barrier, results: SimpleQueue[str]) 
             results.put(type(error).__name__)
         else:
             results.put("activated")
+
+
+def token_added(url: str, start: Barrier, results: SimpleQueue[str]) -> None:
+    """Make a token for the portal; answer it, or what came of it."""
+    with Store.open(url, clock=SystemClock()) as store:
+        start.wait(timeout=120)
+        try:
+            results.put(ServiceTokens(store, SystemClock()).add("portal"))
+        except AutomationRulesError as error:
+            results.put(type(error).__name__)

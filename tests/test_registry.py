@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from automation_rules.accounts import AccountStatus, AutomationAccount, Landlord, Person
 from automation_rules.clock import FrozenClock
@@ -26,8 +26,10 @@ from automation_rules.errors import (
 from automation_rules.store import (
     AnnouncedChange,
     KnownForm,
+    Leases,
     PortalClosure,
     Registry,
+    ServiceTokens,
     StatusChange,
     Store,
     Switch,
@@ -973,6 +975,64 @@ def test_facts_refuse_a_naive_instant(registry: Registry) -> None:
     registry.add_account(bot(1))
     with pytest.raises(ClockError):
         registry.facts("acme-1", NOW.replace(tzinfo=None))
+
+
+# --- a state of an earlier version -------------------------------------------------------------
+
+
+def make_version_2(store: Store) -> None:
+    """Make of a state what an earlier library would have left."""
+    new = ("leases", "switches", "service_tokens", "activity_counters", "observations")
+    with store.transaction() as connection:
+        for name in new:
+            connection.exec_driver_sql(f"DROP TABLE {name}")
+        connection.execute(update(tables.meta).values(schema_version=2))
+
+
+@on_both_databases
+def test_a_state_of_version_2_keeps_all_that_is_in_it_and_goes_on(
+    registry: Registry, store: Store, url: str, clock: FrozenClock
+) -> None:
+    """After the upgrade the registry answers as before, and everything new works with it."""
+    registry.add_account(bot(1))
+    registry.add_account(bot(2))
+    hand_over(store, "acme-1", NOW)
+    registry.pause_account("acme-2", "an example")
+    registry.add_closure(closure("c", NOW))
+    registry.add_notice(AnnouncedChange("n", DAY))
+    registry.record_tested_form(KnownForm("acme", "other", "f", DAY))
+    registry.acknowledge("acme", "officer", terms_version="1", terms_digest="d", clauses=["c"])
+
+    def everything(registry: Registry) -> list[object]:
+        return [
+            registry.landlords(),
+            registry.people("acme"),
+            registry.accounts("acme"),
+            registry.status_changes("acme"),
+            registry.acknowledgements("acme"),
+            registry.closures(),
+            registry.notices(),
+            registry.facts("acme-1", NOW),
+            registry.facts("acme-2", NOW),
+        ]
+
+    before = everything(registry)
+    make_version_2(store)
+    store.close()
+    with Store.open(url, clock=clock) as upgraded:
+        again = Registry(upgraded, clock)
+        assert everything(again) == before
+        hand_over(upgraded, "acme-2", NOW)
+        assert again.facts("acme-2", NOW).code_entry is not None
+        assert Leases(upgraded, clock).take("acme-1", "acme", NOW, timedelta(minutes=1)).held
+        again.pause_all("an example")
+        again.resume_all("acme", "officer")
+        again.add_person(Person("another", "acme", "Second Example"))
+        again.resume_account("acme-2", "another")
+        token = ServiceTokens(upgraded, clock).add("portal")
+    with Store.open(url, clock=clock) as reopened:
+        assert ServiceTokens(reopened, clock).verify(token) == "portal"
+        assert Leases(reopened, clock).running("acme", NOW) == ("acme-1",)
 
 
 # --- the race for two -------------------------------------------------------------------------
