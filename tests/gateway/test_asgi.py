@@ -17,7 +17,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from automation_rules import Action, TodoKind
-from automation_rules.gateway import Passage, Person, asgi
+from automation_rules.gateway import Passage, Person, asgi, shells
 from automation_rules.gateway.asgi import AutomationRulesMiddleware
 from gateway_shells import (
     BOT,
@@ -198,7 +198,7 @@ def test_a_bot_in_order_gets_through_and_is_recorded(
             f"{PATH}?page=2",
             Cookie=BOT,
             X_Request_ID="req-1",
-            traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01",
+            traceparent=TRACE,
         ),
     )
     assert answer.status == 200
@@ -211,6 +211,32 @@ def test_a_bot_in_order_gets_through_and_is_recorded(
     [entry] = entries(world)
     assert passage.decision is not None
     assert entry["decision_id"] == passage.decision.decision_id
+    # What it is called is sealed.
+    assert "request" in entry["tokens"]
+
+
+TRACE = f"00-{'ab' * 16}-{'cd' * 8}-01"
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"x-request-id": "req-1"}, {"request_id": "req-1"}),
+        ({"x-request-id": "r" * 200}, {"request_id": "r" * 200}),
+        ({"x-request-id": "r" * 201}, {}),
+        ({"x-request-id": ""}, {}),
+        ({"traceparent": TRACE}, {"trace_id": "ab" * 16}),
+        ({"traceparent": TRACE.upper()}, {}),
+        ({"traceparent": TRACE.replace("ab", "00")}, {}),
+        ({"traceparent": f"{TRACE}, {TRACE}"}, {}),
+        ({"traceparent": TRACE, "x-request-id": "a"}, {"trace_id": "ab" * 16, "request_id": "a"}),
+    ],
+)
+def test_a_requests_own_names_are_kept_for_the_log(
+    fields: dict[str, str], named: dict[str, str]
+) -> None:
+    """A request's identifier of a sensible length, and its trace's in the form of the standard."""
+    assert shells.named(fields) == {"request_id": None, "trace_id": None, **named}
 
 
 def test_a_bot_outside_its_hours_is_denied_and_the_portal_sees_nothing(
