@@ -133,6 +133,7 @@ def to_csv(report: Report) -> bytes:
 
 
 def neutral(text: str) -> str:
+    """Return ``text`` so that no spreadsheet takes it for a formula (CWE-1236)."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
