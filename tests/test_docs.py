@@ -54,7 +54,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     now = datetime.fromisoformat(NOW).astimezone(UTC)
     monkeypatch.setattr(SystemClock, "now", lambda _: now)
     work = tmp_path / "work"
-    shutil.copytree(ROOT / "examples", work / "examples")
+    made = shutil.ignore_patterns("node_modules", "build", "var", "__pycache__")
+    shutil.copytree(ROOT / "examples", work / "examples", ignore=made)
     monkeypatch.chdir(work)
     configured = structlog.get_config()
     yield work
