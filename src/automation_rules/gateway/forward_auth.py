@@ -261,10 +261,14 @@ class _ForwardAuth:
     async def answer(self, scope: Scope) -> Response:
         """Answer a proxy: 200 when it may pass the request on, else 403."""
         fields = _Fields(scope["headers"])
+        caller = None
         try:
-            caller, passage = await self._ask(scope, fields)
+            caller = self._marks.read_cookies(fields.cookies(), self._session_cookie)
+            caller, passage = await self._ask(caller, scope, fields)
+        except ClockError as error:
+            passage = self._gateway.undecided(None, UNKNOWN_ROUTE, error)
         except Exception as error:
-            caller, passage = None, self._gateway.refuse_unreadable(error)
+            passage = self._gateway.refuse_unreadable(error)
         decision = passage.decision
         if passage.allowed:
             headers = {
@@ -295,11 +299,10 @@ class _ForwardAuth:
                 _events.warning("denial_not_found", problem=type(error).__name__)
         return self._denial(passage or _untold(decision_id), decision_id, fields)
 
-    async def _ask(self, scope: Scope, fields: _Fields) -> tuple[Caller | None, Passage]:
-        try:
-            caller = self._marks.read_cookies(fields.cookies(), self._session_cookie)
-        except ClockError as error:
-            return None, self._gateway.undecided(None, UNKNOWN_ROUTE, error)
+    async def _ask(
+        self, caller: Caller | None, scope: Scope, fields: _Fields
+    ) -> tuple[Caller | None, Passage]:
+        """Return what the gateway says, and who asks, which a sign-in may settle."""
         if isinstance(caller, Person | Visitor):
             return caller, THROUGH
         original = self._read(scope, fields)
