@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from portal_world import PortalWorld
 
 MANAGER = "nia.enghraifft"
-SECOND = {
+SECOND: dict[str, Any] = {
     "kind": "automation",
     "full_name": "",
     "username": "Cartrefi Enghraifft Automation 2",
@@ -115,7 +115,7 @@ def test_everything_wrong_is_said_at_once(portal: PortalWorld) -> None:
     ("field", "value", "said"),
     [
         ("kind", "", "Select who will use the account"),
-        ("kind", "landlord", "Select a valid choice"),
+        ("kind", "landlord", "Select one of the answers"),
         ("full_name", "", "Enter the person&#39;s full name"),
         ("username", "enid.example", "This user name is taken"),
         ("email", "nobody", "Enter an email address, like"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.contrib.auth.models import AnonymousUser
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
@@ -46,7 +47,9 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """Say that the portal failed."""
+    """Say that the portal failed; nothing is asked of the session, which may be what failed."""
+    request.user = AnonymousUser()
+    request._messages = []  # type: ignore[attr-defined]
     return _page(
         request,
         500,

@@ -19,12 +19,35 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+MESSAGES = {
+    "required": _("Answer this question"),
+    "invalid_list": _("Select one of the answers"),
+    "invalid_choice": _("Select one of the answers"),
+    "max_length": _("The answer must be %(limit_value)d characters or fewer"),
+    "null_characters_not_allowed": _("The answer has a character that cannot be kept"),
+}
+"""What is wrong with an answer, where a field has no words of its own for it."""
+
+_DJANGOS_OWN = [
+    *forms.Field.default_error_messages.values(),
+    *forms.MultipleChoiceField.default_error_messages.values(),
+]
+
+
 class Form(forms.Form):
     """A form whose errors say what to do and are found by the browser's script or without."""
 
     use_required_attribute = False
     reveals: ClassVar[Mapping[str, Mapping[str, Sequence[str]]]] = {}
     options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        """Say in our words, in both languages, what Django would say in its own."""
+        super().__init__(*args, **named)
+        for field in self.fields.values():
+            for code, message in MESSAGES.items():
+                if field.error_messages.get(code) in (None, *_DJANGOS_OWN):
+                    field.error_messages[code] = message
 
     @property
     def revealed(self) -> frozenset[str]:

@@ -56,6 +56,10 @@ class PasswordForm(Form, AuthenticationForm):
         error_messages={"required": _("Enter your password")},
     )
 
+    def __init__(self, request: HttpRequest | None = None, *args: Any, **named: Any) -> None:
+        """Take the request, without which nobody could count the guesses."""
+        super().__init__(request, *args, **named)
+
     def confirm_login_allowed(self, user: User) -> None:
         """Refuse a user who has no phone: nobody comes in by a password alone."""
         super().confirm_login_allowed(user)

@@ -11,6 +11,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.urls import reverse_lazy
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import ListView
 
@@ -109,7 +110,7 @@ class FormChangeForm(NoticeForm):
     where = forms.ChoiceField(
         label=_("Page of the new question"),
         choices=[
-            (f"{kind.value}/{page.slug}", f"{TODO_NAMES[kind]}: {page.slug}")
+            (f"{kind.value}/{page.slug}", format_lazy("{}: {}", TODO_NAMES[kind], page.heading))
             for kind, pages in PAGES.items()
             for page in pages
         ],
