@@ -58,12 +58,11 @@ class Amount(MoneyField):
         super().__init__(**named)
         # What a fingerprint covers; Django's own stub knows whole numbers only.
         self.min_value, self.max_value = least, MOST  # type: ignore[assignment]
-        least_message = _("The amount must be £0.01 or more")
-        most_message = _("The amount must be £99,999.99 or less")
-        self.validators += [
-            MinValueValidator(least, least_message),
-            MaxValueValidator(MOST, most_message),
-        ]
+        self.validators += [MinValueValidator(least), MaxValueValidator(MOST)]
+        self.error_messages |= {
+            "min_value": _("The amount must be £0.01 or more"),
+            "max_value": _("The amount must be £99,999.99 or less"),
+        }
 
 
 class OptionalDate(DateField):
@@ -100,7 +99,7 @@ def choice(
         choices=choices,
         widget=forms.RadioSelect,
         required=required,
-        error_messages={"required": required_message},
+        error_messages=dict.fromkeys(("required", "invalid_choice"), required_message),
     )
 
 
@@ -493,6 +492,7 @@ def extra_field(question: Mapping[str, Any]) -> forms.Field:
         max_length=EXTRA_LENGTH,
         error_messages={
             "required": message,
+            "null_characters_not_allowed": message,
             "max_length": _("Your answer must be 200 characters or fewer"),
         },
     )
