@@ -73,10 +73,7 @@ def answer(client: Client, todo: Any, page: str, **changed: str) -> Any:
 def answer_all(client: Client, todo: Any, **changed: str) -> None:
     """Answer every page."""
     for page in ANSWERS[todo.todo_kind]:
-        mine = {
-            name: value for name, value in changed.items() if name in ANSWERS[todo.todo_kind][page]
-        }
-        assert answer(client, todo, page, **mine).status_code == 302
+        assert answer(client, todo, page, **changed).status_code == 302
 
 
 def digest(client: Client, todo: Any) -> str:
