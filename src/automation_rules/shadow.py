@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass, field
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from .decision import instant_text
@@ -62,7 +63,7 @@ class Key:
     clauses: tuple[str, ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Seen:
     """How many decisions, and the instants (UTC) of the first and the last of them."""
 
@@ -70,11 +71,13 @@ class Seen:
     first: datetime | None = None
     last: datetime | None = None
 
-    def add(self, at: datetime) -> None:
-        """Count one more, whatever the order they come in."""
-        self.decisions += 1
-        self.first = at if self.first is None else min(self.first, at)
-        self.last = at if self.last is None else max(self.last, at)
+    def and_at(self, at: datetime) -> Seen:
+        """Return the count with one more, whatever the order they come in."""
+        return Seen(
+            self.decisions + 1,
+            at if self.first is None else min(self.first, at),
+            at if self.last is None else max(self.last, at),
+        )
 
     def to_document(self) -> dict[str, Any]:
         """Return the count as a JSON object, its instants by London's clocks."""
@@ -85,7 +88,7 @@ class Seen:
         }
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ShadowReport:
     """The decisions that nobody enforced.
 
@@ -93,10 +96,10 @@ class ShadowReport:
     why these were.
     """
 
-    watched: Seen = field(default_factory=Seen)
-    let_through: Seen = field(default_factory=Seen)
-    reasons: dict[Key, Seen] = field(default_factory=dict)
-    clauses: dict[str, Seen] = field(default_factory=dict)
+    watched: Seen
+    let_through: Seen
+    reasons: Mapping[Key, Seen]
+    clauses: Mapping[str, Seen]
 
     def to_document(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
@@ -138,7 +141,9 @@ def count(
     Raises:
         VerificationError: an entry is none that was ever recorded.
     """
-    report = ShadowReport()
+    watched = let_through = Seen()
+    by_reason: defaultdict[Key, Seen] = defaultdict(Seen)
+    by_clause: defaultdict[str, Seen] = defaultdict(Seen)
     for entry in entries:
         leaf, at = read_entry(entry)
         if leaf["type"] != "decision" or not _is_watched(leaf):
@@ -149,10 +154,10 @@ def count(
             or (end is not None and at >= end)
         ):
             continue
-        report.watched.add(at)
+        watched = watched.and_at(at)
         if leaf["decision"]:
             continue
-        report.let_through.add(at)
+        let_through = let_through.and_at(at)
         found = reasons(leaf)
         for reason in found:
             key = Key(
@@ -164,14 +169,15 @@ def count(
                 reason.code,
                 reason.cites,
             )
-            report.reasons.setdefault(key, Seen()).add(at)
+            by_reason[key] = by_reason[key].and_at(at)
         for clause in {clause for reason in found for clause in reason.cites}:
-            report.clauses.setdefault(clause, Seen()).add(at)
-    report.reasons = dict(sorted(report.reasons.items()))
-    report.clauses = dict(
-        sorted(report.clauses.items(), key=lambda row: (-row[1].decisions, row[0]))
+            by_clause[clause] = by_clause[clause].and_at(at)
+    return ShadowReport(
+        watched,
+        let_through,
+        dict(sorted(by_reason.items())),
+        dict(sorted(by_clause.items(), key=lambda row: (-row[1].decisions, row[0]))),
     )
-    return report
 
 
 def _is_watched(leaf: Mapping[str, Any]) -> bool:
