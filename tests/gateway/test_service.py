@@ -517,7 +517,7 @@ def test_subject_search_goes_by_pages(service: Service) -> None:
     assert [found["id"] for found in first["results"]] == ["acme-1"]
     token = first["page"]["next_token"]
     assert token
-    for page in ({"token": token}, {"token": token, "limit": 1}):
+    for page in ({"token": token}, {"token": token, "limit": 1}, {"token": token, "limit": 1.0}):
         second = search(service, "subject", {**asked, "page": page})
         assert [found["id"] for found in second["results"]] == ["acme-2"]
         assert second["page"]["next_token"] == ""
@@ -530,6 +530,8 @@ def test_subject_search_goes_by_pages(service: Service) -> None:
         ({"token": "e30="}, "/page/token"),
         ({"limit": -1}, "/page/limit"),
         ({"limit": "1"}, "/page/limit"),
+        ({"limit": 1.5}, "/page/limit"),
+        ({"limit": True}, "/page/limit"),
         ("first", "/page"),
     ],
 )

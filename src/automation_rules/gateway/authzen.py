@@ -22,6 +22,7 @@ from ..inputs import (
     InputModel,
     RepeatedKeys,
     TextField,
+    custom_field,
     error_document,
     field_errors,
     parse_json,
@@ -255,9 +256,16 @@ class Search:
     asked: str
 
 
+def _whole_number(value: object) -> object:
+    # As JSON has it, 2.0 is one too.
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value % 1:
+        raise ValueError("must be a whole number, 0 or more")
+    return int(value)
+
+
 class _Page(InputModel):
     token: TextField | None = None
-    limit: Annotated[int, Field(ge=0)] | None = None
+    limit: Annotated[int, custom_field(_whole_number)] | None = None
 
 
 class _Paged(InputModel):
