@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from .decision import instant_text
@@ -96,10 +96,10 @@ class ShadowReport:
     why these were.
     """
 
-    watched: Seen
-    let_through: Seen
-    reasons: Mapping[Key, Seen]
-    clauses: Mapping[str, Seen]
+    watched: Seen = Seen()
+    let_through: Seen = Seen()
+    reasons: Mapping[Key, Seen] = field(default_factory=dict)
+    clauses: Mapping[str, Seen] = field(default_factory=dict)
 
     def to_document(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
