@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import os
 import sqlite3
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
+from automation_rules import vault as vault_module
 from automation_rules.clock import SystemClock
 from automation_rules.errors import LogError, VerificationError
 from automation_rules.store import Store
@@ -192,6 +194,26 @@ def test_subjects_of_another_kind_landlord_or_id_are_others(store: Store, vault:
     with writing(store) as direct:
         keys = vault.keys(direct, several, NOW)
     assert len({key.token for key in keys.values()}) == len(several)
+
+
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
+def test_many_subjects_are_found_or_made_together(url: str, vault: Vault) -> None:
+    """However many of a kind are asked for at once, each keeps its own token and key."""
+    known = [replace(TENANT, id=str(number)) for number in range(150)]
+    known += [replace(subject, kind=Kind.TODO) for subject in known[:5]]
+    with Store.open(url, clock=SystemClock(), create=True) as store:
+        with writing(store) as direct:
+            before = vault.keys(direct, known, NOW)
+        new = [replace(TENANT, id=f"new-{number}") for number in range(150)]
+        with writing(store) as direct:
+            after = vault.keys(direct, [*new, *reversed(known)], NOW)
+    assert {subject: key.token for subject, key in before.items()} == {
+        subject: after[subject].token for subject in known
+    }
+    assert len({key.token for key in after.values()}) == 305
+    for subject in known:
+        sealed = before[subject].seal({"id": subject.id}, entry="e", slot="s")
+        assert after[subject].open(sealed, entry="e") == {"id": subject.id}
 
 
 def test_a_token_is_random_and_no_keyed_hash(tmp_path: Path) -> None:
@@ -372,6 +394,21 @@ def test_canonical_json_is_that_of_rfc_8785(value: dict[str, object]) -> None:
     """What entries are made of is encoded byte for byte as the RFC 8785 library does."""
     assert canonical(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
     assert json.loads(canonical(value)) == value
+
+
+_TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(_TEXTS, _TEXTS, st.none() | _TEXTS, st.integers(0, 2**53 - 1))
+def test_what_is_bound_is_canonical_json(one: str, other: str, maybe: str | None, at: int) -> None:
+    """What keys and envelopes are bound to is put together by hand, byte for byte as canonical."""
+    bound = {"entry": one, "slot": other, "token": maybe or ""}
+    assert vault_module._bound(**bound) == canonical(bound)
+    row = {"token": one, "kind": other, "lookup": b"\x01" * 32, "created_at": at}
+    assert vault_module._row_binding(**row) == canonical({**row, "lookup": "01" * 32})  # type: ignore[arg-type]
+    named = canonical({"kind": "tenant", "landlord": maybe, "id": one})
+    subject = Subject(Kind.TENANT, maybe, one)
+    assert vault_module._lookup(b"key", subject) == hmac.digest(b"key", named, "sha256")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, b"bytes", "\ud800"])

@@ -21,6 +21,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,7 +38,7 @@ from .store.tables import envelopes, legal_holds
 from .store.tables import subjects as subjects_table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sqlalchemy import Delete, Dialect, Insert, Select, Table, TableClause, Update
@@ -79,6 +80,10 @@ class Kind(Enum):
     TENANT = "tenant"
     TODO = "todo"
 
+    # Subjects are looked up a dozen times for each entry: its members' own hash is written in
+    # Python. There is one of each in a process.
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -117,16 +122,30 @@ def canonical(value: Mapping[str, Any]) -> bytes:
         ValueError: a string holds a lone surrogate, which UTF-8 cannot express.
         TypeError: something is not a JSON value.
     """
+    return in_utf8(written(value))
+
+
+def in_utf8(text: str) -> bytes:
+    """Return canonical JSON in UTF-8.
+
+    Raises:
+        ValueError: a string holds a lone surrogate, which UTF-8 cannot express.
+    """
     try:
-        return _encode(value).encode()
+        return text.encode()
     except UnicodeEncodeError:
         # The cause would carry the text.
         raise ValueError("a text holds a lone surrogate, which UTF-8 cannot express") from None
 
 
-_encode: Final = json.JSONEncoder(
+written: Final = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
 ).encode
+"""Returns a value as canonical JSON; see `canonical` for what it may hold."""
+
+quoted: Final = json.encoder.encode_basestring
+"""Returns a text as canonical JSON: what is put together from a few of them takes a third of the
+time that the encoder takes."""
 
 
 def key_path(state: Path) -> Path:
@@ -268,8 +287,16 @@ class SubjectKey:
 
     def seal(self, facts: Mapping[str, Any], *, entry: str, slot: str) -> Envelope:
         """Seal facts for one slot of the entry with that decision or event id."""
+        return self.seal_text(written(facts), entry=entry, slot=slot)
+
+    def seal_text(self, facts: str, *, entry: str, slot: str) -> Envelope:
+        """Seal facts that are canonical JSON already, as `seal` does.
+
+        Raises:
+            ValueError: a text in them holds a lone surrogate.
+        """
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = self._aead.encrypt(nonce, canonical(facts), _bound(entry, slot, self.token))
+        sealed = self._aead.encrypt(nonce, in_utf8(facts), _bound(entry, slot, self.token))
         return Envelope(slot, self.token, _VERSION + nonce + sealed)
 
     def open(self, envelope: Envelope, *, entry: str) -> dict[str, Any]:
@@ -373,16 +400,17 @@ class Vault:
             VerificationError: a subject's row was changed.
         """
         lookup_key = self._find_lookup_key(direct) or self._make_lookup_key(direct, now)
+        wanted: dict[Kind, dict[bytes, Subject]] = {}
+        for subject in subjects:
+            wanted.setdefault(subject.kind, {})[_lookup(lookup_key, subject)] = subject
         keys: dict[Subject, SubjectKey] = {}
         added = []
-        for subject in subjects:
-            lookup = _lookup(lookup_key, subject)
-            rows = direct.rows(_FIND, subject.kind.value, lookup)
-            if rows:
-                keys[subject] = SubjectKey(rows[0][0], self._unwrap(rows[0]))
-            elif subject not in keys:
+        for kind, lookups in wanted.items():
+            for row in _find(direct, kind, list(lookups)):
+                keys[lookups.pop(row[2])] = SubjectKey(row[0], self._unwrap(row))
+            for lookup, subject in lookups.items():
                 token, key = secrets.token_hex(16), secrets.token_bytes(_KEY_BYTES)
-                added.append(self._row(token, subject.kind.value, lookup, key, now))
+                added.append(self._row(token, kind.value, lookup, key, now))
                 keys[subject] = SubjectKey(token, key)
         if added:
             # A key that was rotated since must wrap nothing more.
@@ -513,6 +541,30 @@ _COLUMNS: Final = [
 _FIND: Final = select(*_COLUMNS).where(
     _raw.c.kind == bindparam("kind"), _raw.c.lookup == bindparam("lookup")
 )
+
+
+def _find(direct: Direct, kind: Kind, lookups: list[bytes]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of the subjects that have one, in any order.
+
+    Asking for them together takes half the time of asking for one after another.
+    """
+    for first in range(0, len(lookups), _AT_ONCE):
+        some = lookups[first : first + _AT_ONCE]
+        # Few statements, of few lengths: the driver keeps them prepared.
+        number = 1 << (len(some) - 1).bit_length()
+        rest = some[:1] * (number - len(some))
+        yield from direct.rows(_find_some(number), kind.value, *some, *rest)
+
+
+_AT_ONCE: Final = 128
+
+
+@cache
+def _find_some(number: int) -> Select[Any]:
+    lookups: list[Any] = [bindparam(f"lookup_{at}") for at in range(number)]
+    return select(*_COLUMNS).where(_raw.c.kind == bindparam("kind"), _raw.c.lookup.in_(lookups))
+
+
 FIND_TOKEN: Final = select(*_COLUMNS).where(_raw.c.token == bindparam("token"))
 _FROM: Final = at_most(
     500,
@@ -537,15 +589,17 @@ def _derive(secret: bytes, purpose: bytes) -> bytes:
 
 
 def _lookup(key: bytes, subject: Subject) -> bytes:
-    named = canonical({"kind": subject.kind.value, "landlord": subject.landlord, "id": subject.id})
-    return hmac.digest(key, named, "sha256")
+    landlord = "null" if subject.landlord is None else quoted(subject.landlord)
+    named = f'{{"id":{quoted(subject.id)},"kind":"{subject.kind.value}","landlord":{landlord}}}'
+    return hmac.digest(key, in_utf8(named), "sha256")
 
 
 def _bound(entry: str, slot: str, token: str) -> bytes:
-    return canonical({"entry": entry, "slot": slot, "token": token})
+    return in_utf8(f'{{"entry":{quoted(entry)},"slot":{quoted(slot)},"token":{quoted(token)}}}')
 
 
 def _row_binding(token: str, kind: str, lookup: bytes, created_at: int) -> bytes:
-    return canonical(
-        {"created_at": created_at, "kind": kind, "lookup": lookup.hex(), "token": token}
+    return in_utf8(
+        f'{{"created_at":{created_at:d},"kind":{quoted(kind)},'
+        f'"lookup":"{lookup.hex()}","token":{quoted(token)}}}'
     )
