@@ -323,6 +323,43 @@ def test_every_decision_makes_a_leaf_of_the_closed_schema(
     VALIDATOR.validate(read_leaf(leaf_bytes))
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(requests(), requests(), policies())
+def test_texts_that_are_kept_belong_to_what_they_were_made_of(
+    asked: Request, other: Request, policy: Policy
+) -> None:
+    """Requests that share an account's facts, and nothing else, make the leaves they make alone."""
+
+    def made(request: Request) -> tuple[object, ...]:
+        decision = policy.decide(request)
+        decision._worked_out["id"] = "6f1c2a34-0000-4000-8000-000000000001"
+        draft = draft_decision(decision, readings=policy.readings)
+        return draft.text, draft.sealed
+
+    shared = replace(
+        other,
+        subject=asked.subject,
+        context=replace(other.context, landlord=asked.context.landlord),
+    )
+    variants = [asked, shared]
+    variants += [replace(one, facts="registry") for one in variants]
+    together = [made(one) for one in variants for _ in range(2)]
+    alone = []
+    for one in variants:
+        for kept in (leaf._checks, leaf._givens, leaf._accounts):
+            kept.clear()
+        alone += [made(one)] * 2
+    assert together == alone
+
+
+def test_no_more_texts_are_kept_than_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept does not grow with what was ever decided."""
+    monkeypatch.setattr(leaf, "_MOST_KEPT", 3)
+    for number in range(10):
+        finished(draft_decision(decided(resource__id=str(number)), readings=PORTAL.readings))
+    assert max(len(leaf._checks), len(leaf._givens), len(leaf._accounts)) <= 3
+
+
 PLACES = [
     "subject__id",
     "subject__type",
@@ -519,7 +556,7 @@ def assert_decided_alike_from_the_entry(asked: Request, policy: Policy) -> None:
     """Decide, make the entry, and decide again from the leaf and the opened envelopes alone."""
     decision = policy.decide(asked)
     draft = draft_decision(decision, readings=policy.readings)
-    sealed = {subject.kind.value: dict(told) for subject, told, _ in draft.sealed}
+    sealed = {subject.kind.value: json.loads(told) for subject, told, _ in draft.sealed}
     again = policy.decide(restored(read_leaf(finished(draft)), sealed))
     assert again.allowed == decision.allowed
     assert [(f.check, f.outcome, f.code, f.facts) for f in again.findings] == [

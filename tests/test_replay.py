@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ def test_a_request_is_rebuilt_from_entry_and_envelopes(
     decision = policy.decide(asked)
     draft = draft_decision(decision, readings=policy.readings)
     keys = {subject: SubjectKey("0" * 32, bytes(32)) for subject in draft.subjects}
-    sealed = {found.slot: found.facts for found in draft.sealed}
+    sealed = {found.slot: json.loads(found.facts) for found in draft.sealed}
     again = policy.decide(rebuild(read_leaf(draft.finish(keys)[0]), sealed))
     assert again.allowed == decision.allowed
     assert [(f.check, f.outcome, f.code, f.facts) for f in again.findings] == [

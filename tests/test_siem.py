@@ -218,7 +218,7 @@ def test_an_entry_that_is_no_decision_is_an_event_too() -> None:
         draft_hold(at=AT, subject=Subject(Kind.TENANT, "acme", "tenant-5"), by="o", placed=True),
         draft_retention(at=AT, before=AT, first=9, exported=Head(9, bytes(32))),
     ],
-    ids=lambda draft: draft.body["type"],
+    ids=lambda draft: draft.type,
 )
 def test_what_was_done_to_the_log_is_told_without_naming_anybody(draft: Draft) -> None:
     """Erasures, holds and prunings are valid events of their own kind, and hold no token."""

@@ -238,8 +238,7 @@ class DecisionLog:
         if not drafts:
             return []
         receipts = self._append(lambda direct: self._finish(direct, drafts))
-        for draft, receipt in zip(drafts, receipts, strict=True):
-            _announce(draft, receipt)
+        _announce(drafts, receipts)
         return receipts
 
     def append(self, leaf: bytes, envelopes: Sequence[Envelope] = ()) -> Receipt:
@@ -284,7 +283,7 @@ class DecisionLog:
 
         [receipt] = self._append(finish, went_back=True)
         self._heads.replace(self._store.log_id, Head(receipt.size, receipt.root))
-        _announce(drafts[0], receipt)
+        _announce(drafts, [receipt])
         return receipt
 
     def record_change(self, change: Callable[[Direct], Draft]) -> Receipt:
@@ -304,14 +303,14 @@ class DecisionLog:
             return self._finish(direct, drafts)
 
         [receipt] = self._append(finish)
-        _announce(drafts[0], receipt)
+        _announce(drafts, [receipt])
         return receipt
 
     def _finish(self, direct: Direct, drafts: Sequence[Draft]) -> list[Finished]:
         """Give every subject its token and key, and finish the entries with them."""
         if self._vault is None:
             raise NotRecordedError("the log was opened without its vault: it can only be read")
-        subjects = {subject for draft in drafts for subject in draft.subjects}
+        subjects = {sealed.subject for draft in drafts for sealed in draft.sealed}
         if not subjects:
             return [draft.finish({}) for draft in drafts]
         keys = self._vault.keys(direct, subjects, drafts[0].at)
@@ -655,17 +654,20 @@ def _not_recorded(error: Exception) -> NotRecordedError:
     return NotRecordedError(f"the entry could not be recorded: {said}")
 
 
-def _announce(draft: Draft, receipt: Receipt) -> None:
-    """Tell that an entry is durable; it stays so, whatever becomes of the message."""
-    body = draft.body
-    told = {"decision": body["decision"]} if "decision" in body else {}
+def _announce(drafts: Sequence[Draft], receipts: Sequence[Receipt]) -> None:
+    """Tell that entries are durable; they stay so, whatever becomes of the messages."""
     with suppress(Exception):
-        _events.info(
-            f"{body['type']}_recorded",
-            index=receipt.index,
-            leaf_hash=receipt.leaf_hash.hex(),
-            **told,
-        )
+        # Binding for each takes longer than telling, above all where nobody listens.
+        tell = _events.bind().info
+        for draft, receipt in zip(drafts, receipts, strict=True):
+            told = {} if draft.decision is None else {"decision": draft.decision}
+            with suppress(Exception):
+                tell(
+                    f"{draft.type}_recorded",
+                    index=receipt.index,
+                    leaf_hash=receipt.leaf_hash.hex(),
+                    **told,
+                )
 
 
 def _nodes(direct: Direct) -> NodeOf:

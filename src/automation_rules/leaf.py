@@ -12,22 +12,23 @@ from __future__ import annotations
 import re
 import uuid
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from datetime import UTC, date, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from .actions import Action, Role, TodoKind
 from .clock import to_utc
 from .errors import NotRecordedError
 from .request import NOT_DECLARED
 from .terms import terms_at
-from .vault import Kind, Subject, canonical
+from .vault import Kind, Subject, in_utf8, quoted, written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
     from enum import Enum
 
-    from .decision import Decision, Finding
+    from .decision import Decision, Finding, PolicyInfo
     from .merkle import Head
     from .request import Request
     from .vault import Envelope, SubjectKey
@@ -44,6 +45,8 @@ __all__ = [
     "draft_rollback",
     "instant",
 ]
+
+_T = TypeVar("_T")
 
 MAX_LEAF: Final = 65_535
 """The most bytes of a leaf, so that an entry bundle of C2SP tlog-tiles can carry it."""
@@ -71,10 +74,13 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Sealed(NamedTuple):
-    """A subject's facts before they are sealed, and their slot: by default the subject's kind."""
+    """A subject's facts before they are sealed, and their slot: by default the subject's kind.
+
+    The facts are an object in canonical JSON.
+    """
 
     subject: Subject
-    facts: Mapping[str, Any]
+    facts: str
     own_slot: str | None = None
 
     @property
@@ -85,12 +91,18 @@ class Sealed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An entry before its subjects have tokens: what the leaf says, and what is sealed."""
+    """An entry before its subjects have tokens: what the leaf says, and what is sealed.
+
+    ``text`` is the leaf in canonical JSON, in three parts: up to the digests of the envelopes, from
+    there up to the tokens, and the rest. ``decision`` is None unless it is a decision's entry.
+    """
 
     id: str
     at: datetime
-    body: Mapping[str, Any]
+    type: str
+    text: tuple[str, str, str]
     sealed: tuple[Sealed, ...] = field(repr=False)
+    decision: bool | None = None
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
@@ -104,16 +116,13 @@ class Draft:
             NotRecordedError: the leaf would be too large.
         """
         envelopes = [
-            keys[sealed.subject].seal(sealed.facts, entry=self.id, slot=sealed.slot)
+            keys[sealed.subject].seal_text(sealed.facts, entry=self.id, slot=sealed.slot)
             for sealed in self.sealed
         ]
-        leaf = canonical(
-            {
-                **self.body,
-                "tokens": {envelope.slot: envelope.token for envelope in envelopes},
-                "envelopes": {envelope.slot: envelope.digest for envelope in envelopes},
-            }
-        )
+        before, between, after = self.text
+        digests = _object((envelope.slot, envelope.digest) for envelope in envelopes)
+        tokens = _object((envelope.slot, envelope.token) for envelope in envelopes)
+        leaf = in_utf8(f"{before}{digests}{between}{tokens}{after}")
         if len(leaf) > MAX_LEAF:
             raise NotRecordedError(
                 f"the entry would have {len(leaf)} bytes, and {MAX_LEAF} are the most: "
@@ -139,31 +148,44 @@ def draft_decision(
     """
     request: Request = decision.request
     terms = terms_at(request.time)
-    given, resource = _given(request), request.resource
-    body = {
-        "v": VERSION,
-        "type": "decision",
-        "decision_id": decision.decision_id,
-        "time": instant(request.time),
-        "account": request.subject.id if _is_registered(request) else None,
-        "landlord": request.context.landlord.id if request.facts == "registry" else None,
-        "action": _word(Action, request.action, UNKNOWN),
-        "todo_kind": _word(TodoKind, resource.kind, OTHER),
-        "mode": request.context.mode.value,
-        "decision": decision.allowed,
-        "facts": request.facts,
-        "ignored": [_named("an ignored claim", _claim, name) for name in request.ignored],
-        "given": given,
-        "checks": [_check(finding) for finding in decision.findings],
-        "policy": _policy(decision),
-        "readings": dict(readings),
-        "terms": {"version": terms.version, "digest": terms.digest},
-        "next_action": decision.next_action,
-        "retry_after": _maybe_instant(decision.retry_after),
-        "valid_until": _maybe_instant(decision.valid_until),
-    }
+    account = request.subject.id if _is_registered(request) else None
+    landlord = request.context.landlord.id if request.facts == "registry" else None
+    ignored = [_named("an ignored claim", _claim, name) for name in request.ignored]
+    checks = [
+        (_checks.get(id(finding)) or _keep_check(finding))[1] for finding in decision.findings
+    ]
+    # In the order of canonical JSON, that of the names.
+    before = (
+        f'{{"account":{_text(account)}'
+        f',"action":{_text(_word(Action, request.action, UNKNOWN))}'
+        f',"checks":[{",".join(checks)}]'
+        f',"decision":{"true" if decision.allowed else "false"}'
+        f',"decision_id":{quoted(decision.decision_id)}'
+        f',"envelopes":'
+    )
+    between = (
+        f',"facts":{quoted(request.facts)}'
+        f',"given":{_given(request)}'
+        f',"ignored":{written(ignored) if ignored else "[]"}'
+        f',"landlord":{_text(landlord)}'
+        f',"mode":{quoted(request.context.mode.value)}'
+        f',"next_action":{quoted(decision.next_action)}'
+        f',"policy":{_policy(decision.policy)}'
+        f',"readings":{_readings(tuple(readings.items()))}'
+        f',"retry_after":{_instant(decision.retry_after)}'
+        f',"terms":{{"digest":{quoted(terms.digest)},"version":{quoted(terms.version)}}}'
+        f',"time":{_instant(request.time)}'
+        f',"todo_kind":{_text(_word(TodoKind, request.resource.kind, OTHER))}'
+        f',"tokens":'
+    )
+    after = f',"type":"decision","v":{VERSION},"valid_until":{_instant(decision.valid_until)}}}'
     return Draft(
-        decision.decision_id, request.time, body, tuple(_sealed(request, request_id, trace_id))
+        decision.decision_id,
+        request.time,
+        "decision",
+        (before, between, after),
+        _sealed(request, request_id, trace_id),
+        decision.allowed,
     )
 
 
@@ -200,7 +222,7 @@ def draft_hold(
 
     The reason is sealed with the subject's identifier, and is erased with it.
     """
-    held = {"id": subject.id} if reason is None else {"id": subject.id, "reason": reason}
+    held = written({"id": subject.id} if reason is None else {"id": subject.id, "reason": reason})
     said = {"kind": subject.kind.value, "change": "placed" if placed else "released"}
     return _event("hold", at, said, Sealed(subject, held, HELD), _operator(subject.landlord, by))
 
@@ -218,7 +240,16 @@ def draft_retention(*, at: datetime, before: datetime, first: int, exported: Hea
 def _event(type: str, at: datetime, said: Mapping[str, Any], *sealed: Sealed) -> Draft:
     event_id = str(uuid.uuid4())
     body = {"v": VERSION, "type": type, "event_id": event_id, "time": instant(at), **said}
-    return Draft(event_id, to_utc(at), body, tuple(sealed))
+    members = sorted((name, f'"{name}":{written(value)}') for name, value in body.items())
+    before = [text for name, text in members if name < "envelopes"]
+    between = [text for name, text in members if "envelopes" < name < "tokens"]
+    after = [text for name, text in members if name > "tokens"]
+    text = (
+        "{" + ",".join([*before, '"envelopes":']),
+        ",".join(["", *between, '"tokens":']),
+        ",".join(["", *after]) + "}",
+    )
+    return Draft(event_id, to_utc(at), type, text, tuple(sealed))
 
 
 def _head(head: Head) -> dict[str, Any]:
@@ -226,16 +257,21 @@ def _head(head: Head) -> dict[str, Any]:
 
 
 def _operator(landlord: str | None, id: str) -> Sealed:
-    return Sealed(Subject(Kind.OPERATOR, landlord, id), {"id": id})
+    return Sealed(Subject(Kind.OPERATOR, landlord, id), f'{{"id":{quoted(id)}}}')
 
 
 def instant(at: datetime) -> str:
     """Return an instant in UTC, to the microsecond, always 27 characters long."""
-    return to_utc(at).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    at = at if at.tzinfo is UTC else to_utc(at)
+    return at.isoformat("T", "microseconds")[:-6] + "Z"
 
 
-def _maybe_instant(at: datetime | None) -> str | None:
-    return None if at is None else instant(at)
+def _instant(at: datetime | None) -> str:
+    return "null" if at is None else f'"{instant(at)}"'
+
+
+def _text(text: str | None) -> str:
+    return "null" if text is None else quoted(text)
 
 
 def _is_registered(request: Request) -> bool:
@@ -246,6 +282,34 @@ def _is_registered(request: Request) -> bool:
         and request.subject.type == "automation_account"
         and request.subject.status is not None
     )
+
+
+def _object(texts: Iterable[tuple[str, str]]) -> str:
+    """Return an object of texts by their names, which need no escapes."""
+    return "{" + ",".join([f'"{name}":{quoted(text)}' for name, text in sorted(texts)]) + "}"
+
+
+class _Kept(dict[Any, tuple[object, _T]]):
+    """What was made of immutable objects that come in one decision after another.
+
+    Keys hold the objects' identities, which are theirs for as long as they are kept here.
+    """
+
+    def keep(self, key: Any, objects: object, made: _T) -> tuple[object, _T]:
+        """Keep what was made, with the objects that it was made of."""
+        if len(self) >= _MOST_KEPT:
+            self.clear()
+        self[key] = kept = objects, made
+        return kept
+
+
+_MOST_KEPT: Final = 256
+
+_checks: Final[_Kept[str]] = _Kept()
+
+
+def _keep_check(finding: Finding) -> tuple[object, str]:
+    return _checks.keep(id(finding), finding, written(_check(finding)))
 
 
 def _check(finding: Finding) -> dict[str, Any]:
@@ -262,17 +326,43 @@ def _check(finding: Finding) -> dict[str, Any]:
     return said
 
 
-def _policy(decision: Decision) -> dict[str, str]:
-    policy = decision.policy
+@lru_cache(maxsize=64)
+def _readings(readings: tuple[tuple[str, str], ...]) -> str:
+    return written(dict(readings))
+
+
+@lru_cache(maxsize=64)
+def _policy(policy: PolicyInfo) -> str:
     if not (1 <= len(policy.id) <= MAX_NAME and 1 <= len(policy.version) <= MAX_NAME):
         raise NotRecordedError(
             f"the policy's id or version is longer than {MAX_NAME} characters: shorten it"
         )
-    return policy.to_document()
+    return written(policy.to_document())
 
 
-def _given(request: Request) -> dict[str, Any]:
+_givens: Final[_Kept[str]] = _Kept()
+
+
+def _given(request: Request) -> str:
     """Return the facts that name nobody, as far as they are words, numbers and instants."""
+    subject, context, landlord = request.subject, request.context, request.context.landlord
+    if context.form is not None:
+        return written(_make_given(request))
+    # An account's own facts are the same objects in one request after another.
+    objects = (subject, landlord, context.closures, context.notices)
+    key = (
+        *map(id, objects),
+        request.facts,
+        _listed(_RESOURCE_TYPES, request.resource.type),
+        context.expected_duration,
+        context.answers is None,
+        context.record is None,
+    )
+    kept = _givens.get(key) or _givens.keep(key, objects, written(_make_given(request)))
+    return kept[1]
+
+
+def _make_given(request: Request) -> dict[str, Any]:
     subject, context, landlord = request.subject, request.context, request.context.landlord
     registry = request.facts == "registry"
     return {
@@ -330,34 +420,52 @@ def _declared_on(declared: object) -> str | None:
     return "not_declared" if declared is NOT_DECLARED else None
 
 
-def _sealed(request: Request, request_id: str | None, trace_id: str | None) -> list[Sealed]:
+def _sealed(request: Request, request_id: str | None, trace_id: str | None) -> tuple[Sealed, ...]:
     """Return every subject of the request, each with its facts that the leaf must not hold."""
-    landlord, resource = request.context.landlord, request.resource
-    code = request.subject.sms_code
+    subject, landlord, resource = request.subject, request.context.landlord, request.resource
+    # An account, its operator and the partnership manager are the same in one request after
+    # another, and so are the words of all that a portal has routes for.
+    words = _free(request.action), _free(resource.kind)
+    key = (id(subject), id(landlord), request.facts, *words)
+    kept = _accounts.get(key) or _accounts.keep(key, (subject, landlord), _account(request))
+    sealed = [*kept[1]]
 
-    def of(kind: Kind, id: str, facts: Mapping[str, Any]) -> Sealed:
-        return Sealed(Subject(kind, landlord.id, id), facts)
+    def add(kind: Kind, id: str, facts: str) -> None:
+        sealed.append(Sealed(Subject(kind, landlord.id, id), facts))
 
-    sealed = [of(Kind.ACCOUNT, request.subject.id, _account_facts(request))]
-    if code is not None and code.provided_by is not None:
-        facts = {
-            "id": code.provided_by,
-            "provided_at": _maybe_instant(code.provided_at),
-            "channel": None if code.channel is None else code.channel.value,
-        }
-        sealed.append(of(Kind.OPERATOR, code.provided_by, facts))
-    if landlord.partnership_manager is not None:
-        name = landlord.partnership_manager
-        sealed.append(of(Kind.PARTNERSHIP_MANAGER, name, {"name": name}))
     if (asked := request_id or trace_id) is not None:
         names = {"id": request_id, "trace_id": trace_id}
         given = {name: value for name, value in names.items() if value is not None}
-        sealed.append(of(Kind.REQUEST, asked, given))
+        add(Kind.REQUEST, asked, written(given))
     if resource.tenant is not None:
-        sealed.append(of(Kind.TENANT, resource.tenant, {"id": resource.tenant}))
+        add(Kind.TENANT, resource.tenant, f'{{"id":{quoted(resource.tenant)}}}')
     if resource.type != "portal" and resource.id:
-        sealed.append(of(Kind.TODO, resource.id, {"id": resource.id, "type": resource.type}))
-    return sealed
+        facts = f'{{"id":{quoted(resource.id)},"type":{quoted(resource.type)}}}'
+        add(Kind.TODO, resource.id, facts)
+    return tuple(sealed)
+
+
+_accounts: Final[_Kept[tuple[Sealed, ...]]] = _Kept()
+
+
+def _account(request: Request) -> tuple[Sealed, ...]:
+    """Return what is sealed of the account, and of the people who belong to it."""
+    landlord, code = request.context.landlord, request.subject.sms_code
+    account = Subject(Kind.ACCOUNT, landlord.id, request.subject.id)
+    sealed = [Sealed(account, written(_account_facts(request)))]
+    if code is not None and code.provided_by is not None:
+        facts = {
+            "id": code.provided_by,
+            "provided_at": None if code.provided_at is None else instant(code.provided_at),
+            "channel": None if code.channel is None else code.channel.value,
+        }
+        operator = Subject(Kind.OPERATOR, landlord.id, code.provided_by)
+        sealed.append(Sealed(operator, written(facts)))
+    if landlord.partnership_manager is not None:
+        name = landlord.partnership_manager
+        manager = Subject(Kind.PARTNERSHIP_MANAGER, landlord.id, name)
+        sealed.append(Sealed(manager, written({"name": name})))
+    return tuple(sealed)
 
 
 def _account_facts(request: Request) -> dict[str, Any]:
