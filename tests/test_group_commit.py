@@ -225,6 +225,77 @@ def test_asyncio_waits_without_a_thread_for_each(state: State, group: GroupCommi
     assert threading.active_count() <= before + 1
 
 
+def test_tasks_are_answered_in_their_own_loops(state: State, group: GroupCommit) -> None:
+    """Tasks of several loops, and threads, share commits; each gets its own receipt."""
+
+    async def serve() -> list[Receipt]:
+        asked = [group.record_async(DECISION, readings=PORTAL.readings) for _ in range(20)]
+        return list(await asyncio.gather(*asked))
+
+    with ThreadPoolExecutor(3) as threads:
+        loops = [threads.submit(asyncio.run, serve()) for _ in range(2)]
+        plain = threads.submit(group.record, DECISION, readings=PORTAL.readings)
+        receipts = [*loops[0].result(30), *loops[1].result(30), plain.result(30)]
+    assert sorted(receipt.index for receipt in receipts) == list(range(41))
+    assert state.log.verify(forms=True).size == 41
+
+
+def test_a_task_is_told_of_a_commit_that_failed(state: State, group: GroupCommit) -> None:
+    """Every task gets an error of its own, and nothing was written."""
+    state.log.append(b"in the way")
+    with state.store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE log_head SET size = 5")
+
+    async def serve() -> list[Receipt | BaseException]:
+        asked = [group.record_async(DECISION, readings=PORTAL.readings) for _ in range(3)]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    errors = asyncio.run(serve())
+    assert len({id(error) for error in errors}) == 3
+    assert all(isinstance(error, NotRecordedError) for error in errors)
+
+
+def test_a_task_that_has_gone_leaves_no_entry(state: State, group: GroupCommit, held: Held) -> None:
+    """Cancelled while it waits for its commit, it is not recorded; during the commit, it is."""
+
+    async def serve() -> list[Receipt | BaseException]:
+        def asked() -> asyncio.Task[Receipt]:
+            return asyncio.create_task(group.record_async(DECISION, readings=PORTAL.readings))
+
+        tasks = [asked()]
+        await asyncio.to_thread(held.begun.wait, 30)
+        tasks += [asked(), asked()]
+        await asyncio.sleep(0)
+        for gone in tasks[:2]:
+            gone.cancel()
+        await asyncio.sleep(0)
+        held.may_go.set()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, gone, stays = asyncio.run(serve())
+    assert isinstance(first, asyncio.CancelledError)
+    assert isinstance(gone, asyncio.CancelledError)
+    assert not isinstance(stays, BaseException)
+    assert stays.index == 1
+    assert state.log.head().size == 2
+
+
+def test_a_loop_that_has_ended_holds_up_nobody(
+    state: State, group: GroupCommit, held: Held
+) -> None:
+    """What was taken is recorded although nobody is there to be told, and the next is served."""
+
+    async def leave() -> None:
+        task = asyncio.create_task(group.record_async(DECISION, readings=PORTAL.readings))
+        await asyncio.to_thread(held.begun.wait, 30)
+        task.cancel()
+
+    asyncio.run(leave())
+    held.may_go.set()
+    assert group.record(DECISION, readings=PORTAL.readings).index == 1
+    assert state.log.head().size == 2
+
+
 def test_a_log_that_went_back_is_refused_to_all(tmp_path: Path) -> None:
     """The head that is remembered holds for shared commits, and for asking."""
     with (
