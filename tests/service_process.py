@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
+from unittest.mock import patch
 
 import httpx
 
@@ -16,10 +17,10 @@ from automation_rules.audit import DecisionLog
 from automation_rules.clock import SystemClock
 from automation_rules.landlord_portal import landlord_portal_text
 from automation_rules.store import ServiceTokens, Store
-from automation_rules.vault import Vault, WrappingKey, key_path
+from automation_rules.vault import WRAPPING_KEY_VARIABLE, Vault, WrappingKey, key_path
+from gateway_world import WRAPPING_KEY
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
@@ -47,6 +48,14 @@ SystemClock.now = lambda self: at + (datetime.now(UTC) - began)
 """
 
 
+def environment(world: World) -> dict[str, str]:
+    """Return the environment of a process on the world's state, whatever other tests have set."""
+    environ = {**os.environ, WRAPPING_KEY_VARIABLE: WRAPPING_KEY}
+    if world.url.startswith("sqlite"):
+        del environ[WRAPPING_KEY_VARIABLE]
+    return {**environ, "AUTOMATION_RULES_HEADS": str(world.folder / "heads.sqlite3")}
+
+
 def calm_policy(folder: Path) -> Path:
     """Write the published terms without the activity monitor, which a test may well alarm."""
     path = folder / "calm.toml"
@@ -57,14 +66,14 @@ def calm_policy(folder: Path) -> Path:
 class Service:
     """A service over a world's state, and a client of it that has a token."""
 
-    def __init__(self, world: World, *options: str | Path, at: datetime | None = None) -> None:
-        """Start it; its clock goes on from ``at``, by default from where the world's stands."""
+    def __init__(self, world: World, *options: str | Path, setup: str = "") -> None:
+        """Start it; its clock goes on from where the world's stands. It runs ``setup`` first."""
         self.world = world
         self.log_file = world.folder / f"serve-{os.urandom(4).hex()}.log"
         site = world.folder / f"site-{os.urandom(4).hex()}"
         site.mkdir()
-        stands = (at or world.clock.now()).isoformat()
-        (site / "sitecustomize.py").write_text(_CLOCK.format(at=stands), "utf-8")
+        clock = _CLOCK.format(at=world.clock.now().isoformat())
+        (site / "sitecustomize.py").write_text(clock + setup, "utf-8")
         with Store.open(world.url, clock=world.clock) as store:
             self.token = ServiceTokens(store, world.clock).add(f"test-{os.urandom(4).hex()}")
         arguments = ["serve", "--state", world.url, "--port", "0", *map(str, options)]
@@ -73,7 +82,10 @@ class Service:
         with self.log_file.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "automation_rules", *arguments],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])},
+                env={
+                    **environment(world),
+                    "PYTHONPATH": os.pathsep.join([str(site), *sys.path]),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=file,
@@ -175,7 +187,10 @@ def entries(world: World, start: int = 0) -> list[dict[str, Any]]:
 
 def last_opened(world: World) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the last entry, and its sealed facts."""
-    with Store.open(world.url, clock=SystemClock()) as store:
+    with (
+        Store.open(world.url, clock=SystemClock()) as store,
+        patch.dict(os.environ, environment(world), clear=True),
+    ):
         key = WrappingKey.load(None if store.path is None else key_path(store.path))
         log = DecisionLog(store, Vault(key))
         last = log.head().size - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -17,24 +18,48 @@ from service_process import Service, document, entries, last_opened, size, verif
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from servers import Server
 
 DECISION = jsonschema.Draft202012Validator(load("decision.schema.json"))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def service(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
-    """Give a service on each database, for the whole module."""
-    folder = tmp_path_factory.mktemp("service")
-    url = f"sqlite:///{folder / 'state.sqlite3'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql").new_schema()
+PUBLIC = ("--public-url", "https://decisions.acme.example")
+
+
+@contextmanager
+def serving(url: str, folder: Path) -> Iterator[Service]:
+    """Give a service over a new state, whose log must hold in the end."""
     with pytest.MonkeyPatch.context() as patch:
         world = make_world(url, folder, patch)
-        with Service(world, "--public-url", "https://decisions.acme.example") as service:
+        with Service(world, *PUBLIC) as service:
             yield service
             verify(world)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Give a service on SQLite for the whole module."""
+    folder = tmp_path_factory.mktemp("service")
+    with serving(f"sqlite:///{folder / 'state.sqlite3'}", folder) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def on_postgresql(
+    postgresql: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """Give a service on PostgreSQL for the whole module."""
+    with serving(postgresql.new_schema(), tmp_path_factory.mktemp("service")) as service:
+        yield service
+
+
+@pytest.fixture(params=["service", "on_postgresql"])
+def both(request: pytest.FixtureRequest) -> Service:
+    """Return a service on each database in turn."""
+    service: Service = request.getfixturevalue(request.param)
+    return service
 
 
 def codes(answer: dict[str, Any]) -> list[tuple[str, str | None]]:
@@ -45,9 +70,9 @@ def codes(answer: dict[str, Any]) -> list[tuple[str, str | None]]:
 # --- decisions --------------------------------------------------------------------------------
 
 
-def test_step_in_order_is_allowed_and_recorded(service: Service) -> None:
+def test_step_in_order_is_allowed_and_recorded(both: Service) -> None:
     """An allow is 200, says the shipped schema's things, and is in the log when it arrives."""
-    response = service.client.post("/access/v1/evaluation", json=document())
+    response = both.client.post("/access/v1/evaluation", json=document())
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
     assert response.headers["cache-control"] == "no-store"
@@ -55,7 +80,7 @@ def test_step_in_order_is_allowed_and_recorded(service: Service) -> None:
     DECISION.validate(answer)
     assert answer["decision"] is True
     assert answer["context"]["facts"] == "registry"
-    last = entries(service.world)[-1]
+    last = entries(both.world)[-1]
     assert last["decision_id"] == answer["context"]["decision_id"]
     assert last["account"] == "acme-1"
 
@@ -95,7 +120,7 @@ def test_denials_are_answers(
     assert entry["decision_id"] == answer["context"]["decision_id"]
 
 
-def test_registry_facts_win(service: Service) -> None:
+def test_registry_facts_win(both: Service) -> None:
     """Everything a caller claims of the subject, the landlord or the time is dropped and named."""
     asked = document(
         account="nobody-9",
@@ -112,7 +137,7 @@ def test_registry_facts_win(service: Service) -> None:
         "status": None,
         "department": "Lettings",
     }
-    answer = service.ask(asked)
+    answer = both.ask(asked)
     assert answer["decision"] is False
     dropped = [
         "subject.properties.username",
@@ -126,7 +151,7 @@ def test_registry_facts_win(service: Service) -> None:
         "context.form.tested_on",
     ]
     assert answer["context"]["ignored"] == dropped
-    assert entries(service.world)[-1]["ignored"] == dropped
+    assert entries(both.world)[-1]["ignored"] == dropped
     assert "2026-06-02" in answer["context"]["evaluated_at"]
 
 
@@ -155,17 +180,17 @@ def test_leaving_is_let_through(service: Service) -> None:
     assert codes(answer)
 
 
-def test_pause_takes_effect_within_a_second(service: Service) -> None:
+def test_pause_takes_effect_within_a_second(both: Service) -> None:
     """What another program writes into the registry binds a second later."""
-    assert service.ask(document())["decision"] is True
-    with service.world.registry() as registry:
+    assert both.ask(document())["decision"] is True
+    with both.world.registry() as registry:
         registry.pause_account("acme-1", "made-up reason")
     time.sleep(1)
-    assert codes(service.ask(document())) == [("suspension", "account_paused")]
-    with service.world.registry() as registry:
+    assert codes(both.ask(document())) == [("suspension", "account_paused")]
+    with both.world.registry() as registry:
         registry.resume_account("acme-1", "officer-7")
     time.sleep(1)
-    assert service.ask(document())["decision"] is True
+    assert both.ask(document())["decision"] is True
 
 
 # --- batches ----------------------------------------------------------------------------------
@@ -194,17 +219,17 @@ GOOD, BAD = "confirm_housing_costs", "other"
     ],
 )
 def test_batches_end_as_their_semantic_says(
-    service: Service, semantic: str | None, kinds: tuple[str, ...], decisions: list[bool]
+    both: Service, semantic: str | None, kinds: tuple[str, ...], decisions: list[bool]
 ) -> None:
     """A batch is answered in order; one that ends early is answered, and recorded, no further."""
-    before = size(service.world)
+    before = size(both.world)
     asked = {**document(), "evaluations": resources(*kinds)}
     if semantic is not None:
         asked["options"] = {"evaluations_semantic": semantic, "another_option": 1}
-    answer = service.ask(asked)
+    answer = both.ask(asked)
     DECISION.validate(answer)
     assert [item["decision"] for item in answer["evaluations"]] == decisions
-    recorded = entries(service.world, before)
+    recorded = entries(both.world, before)
     assert sorted(e["decision_id"] for e in recorded) == sorted(
         item["context"]["decision_id"] for item in answer["evaluations"]
     )
@@ -256,13 +281,13 @@ def test_empty_batch_is_a_single_evaluation(
     assert response.json()["decision"] is True
 
 
-def test_large_batch_is_one_commit_and_in_order(service: Service) -> None:
+def test_large_batch_is_one_commit_and_in_order(both: Service) -> None:
     """A hundred items are all recorded, and answered in the order in which they were asked."""
     kinds = [GOOD if i % 3 else BAD for i in range(100)]
-    answers = service.ask({**document(), "evaluations": resources(*kinds)})["evaluations"]
+    answers = both.ask({**document(), "evaluations": resources(*kinds)})["evaluations"]
     assert [item["decision"] for item in answers] == [kind == GOOD for kind in kinds]
     asked = {item["context"]["decision_id"] for item in answers}
-    assert asked <= {entry["decision_id"] for entry in entries(service.world)}
+    assert asked <= {entry["decision_id"] for entry in entries(both.world)}
 
 
 # --- who asks ---------------------------------------------------------------------------------
@@ -296,15 +321,15 @@ def test_unknown_callers_are_refused(
     assert response.json()["status"] == 401
 
 
-def test_tokens_are_given_and_taken_while_it_runs(service: Service) -> None:
+def test_tokens_are_given_and_taken_while_it_runs(both: Service) -> None:
     """A new token works at once; one that is revoked works no more a second later."""
-    with Store.open(service.world.url, clock=SystemClock()) as store:
+    with Store.open(both.world.url, clock=SystemClock()) as store:
         tokens = ServiceTokens(store, SystemClock())
         headers = {"Authorization": f"bearer {tokens.add('short-lived')}"}
-        assert service.ask(document(), **headers)["decision"] is True
+        assert both.ask(document(), **headers)["decision"] is True
         tokens.revoke("short-lived")
     time.sleep(1)
-    response = service.client.post("/access/v1/evaluation", json=document(), headers=headers)
+    response = both.client.post("/access/v1/evaluation", json=document(), headers=headers)
     assert response.status_code == 401
     assert 'error="invalid_token"' in response.headers["www-authenticate"]
 
@@ -418,13 +443,13 @@ def test_large_bodies_are_refused(service: Service, chunked: bool) -> None:
 # --- request ids ------------------------------------------------------------------------------
 
 
-def test_request_ids_come_back_and_are_sealed(service: Service) -> None:
+def test_request_ids_come_back_and_are_sealed(both: Service) -> None:
     """The caller's name for a request is returned as it was, and is in the log under a key."""
     name = "bfe9eb29 <made-up> ~"
     headers = {"X-Request-ID": name}
-    response = service.client.post("/access/v1/evaluation", json=document(), headers=headers)
+    response = both.client.post("/access/v1/evaluation", json=document(), headers=headers)
     assert response.headers["x-request-id"] == name
-    entry, facts = last_opened(service.world)
+    entry, facts = last_opened(both.world)
     assert facts["request"] == {"id": name}
     assert name not in json.dumps(entry)
 
@@ -494,31 +519,31 @@ def without(asked: dict[str, Any], *names: str) -> dict[str, Any]:
     return dict(left)
 
 
-def test_subject_search_finds_who_may(service: Service) -> None:
+def test_subject_search_finds_who_may(both: Service) -> None:
     """Subjects are the registered accounts that could take the step now."""
-    with service.world.registry() as registry:
+    with both.world.registry() as registry:
         registry.update_account("acme-2", two_factor=False)
     time.sleep(0.6)
     asked = without(document(), "subject.id")
-    assert search(service, "subject", asked) == {
+    assert search(both, "subject", asked) == {
         "page": {"next_token": "", "count": 1},
         "context": {"facts": "registry", "ignored": []},
         "results": [{"type": "automation_account", "id": "acme-1"}],
     }
 
 
-def test_subject_search_goes_by_pages(service: Service) -> None:
+def test_subject_search_goes_by_pages(both: Service) -> None:
     """A page has as many results as wanted, and its token leads to the next."""
-    with service.world.registry() as registry:
+    with both.world.registry() as registry:
         registry.update_account("acme-2", two_factor=True)
     time.sleep(0.6)
     asked = without(document("sign_out", todo=None), "subject.id")
-    first = search(service, "subject", {**asked, "page": {"limit": 1}})
+    first = search(both, "subject", {**asked, "page": {"limit": 1}})
     assert [found["id"] for found in first["results"]] == ["acme-1"]
     token = first["page"]["next_token"]
     assert token
     for page in ({"token": token}, {"token": token, "limit": 1}, {"token": token, "limit": 1.0}):
-        second = search(service, "subject", {**asked, "page": page})
+        second = search(both, "subject", {**asked, "page": page})
         assert [found["id"] for found in second["results"]] == ["acme-2"]
         assert second["page"]["next_token"] == ""
 
@@ -604,7 +629,7 @@ def test_resource_search_knows_the_portal(service: Service) -> None:
     ],
 )
 def test_searches_of_the_unknown_find_nothing(
-    service: Service, kind: str, change: dict[str, Any]
+    both: Service, kind: str, change: dict[str, Any]
 ) -> None:
     """An unknown type or identifier is no error: nothing is found."""
     if kind in change:
@@ -612,7 +637,7 @@ def test_searches_of_the_unknown_find_nothing(
         change = {name: {**entity, "type": "other"} for name, entity in change.items()}
         if kind == "action":
             change = {"subject": {"type": "other", "id": "x"}}
-    answer = search(service, kind, {**document("list_todos", todo=None), **change})
+    answer = search(both, kind, {**document("list_todos", todo=None), **change})
     assert answer["results"] == []
     assert answer["page"]["next_token"] == ""
 
@@ -696,11 +721,11 @@ def figures(service: Service) -> dict[str, float]:
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
-def test_metrics_count_what_is_done(service: Service) -> None:
+def test_metrics_count_what_is_done(both: Service) -> None:
     """Decisions by verdict and failures by check, how long they took and waited, the log's size."""
-    before = figures(service)
-    service.ask({**document(), "evaluations": resources(GOOD, GOOD, BAD)})
-    after = figures(service)
+    before = figures(both)
+    both.ask({**document(), "evaluations": resources(GOOD, GOOD, BAD)})
+    after = figures(both)
 
     def more(name: str) -> float:
         return after[name] - before.get(name, 0)
@@ -711,7 +736,7 @@ def test_metrics_count_what_is_done(service: Service) -> None:
     assert more("automation_rules_decision_seconds_count") == 3
     assert more("automation_rules_log_lag_seconds_count") == 3
     assert after["automation_rules_log_lag_seconds_sum"] > 0
-    assert after["automation_rules_log_entries"] == size(service.world)
+    assert after["automation_rules_log_entries"] == size(both.world)
     assert after["automation_rules_shadow"] == 0
     assert "acme" not in " ".join(after)
 
