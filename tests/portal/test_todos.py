@@ -118,8 +118,12 @@ def test_wrong_page_comes_again_with_what_was_typed(portal: PortalWorld) -> None
         "The rent must be an amount in pounds and pence, like 123.45",
         "Select how often the rent is due",
     ]
-    assert "<title>Error: Rent and service charge" in again.content.decode()
-    assert 'value="104.5"' in again.content.decode()
+    page = again.content.decode()
+    assert "<title>Error: Rent and service charge" in page
+    summary = page[page.index("govuk-error-summary__list") : page.index("<h1")]
+    links = re.findall(r'<a href="(#[a-z_]+)">\s*([^<]*?)\s*</a>', summary)
+    assert links == list(zip(["#id_rent", "#id_rent_frequency"], problems(again), strict=True))
+    assert 'value="104.5"' in page
     todo.refresh_from_db()
     assert list(todo.answers[str(portal.user(ENID).pk)]) == ["tenant"]
 
@@ -367,8 +371,10 @@ def test_list_shows_what_waits(portal: PortalWorld) -> None:
     days = [todo.due_on for todo in every["entries"]]
     assert days == sorted(days)
     assert {todo.tenancy.landlord_id for todo in every["entries"]} == {"acme"}
-    one = client.get(f"/to-dos/?kind={CONFIRM.value}").context_data
-    assert {todo.kind for todo in one["entries"]} == {CONFIRM.value}
+    one = client.get(f"/to-dos/?kind={CONFIRM.value}")
+    assert {todo.kind for todo in one.context_data["entries"]} == {CONFIRM.value}
+    chosen = re.findall(r'<strong aria-current="true">([^<]*)</strong>', one.content.decode())
+    assert chosen == ["Confirm tenant&#39;s housing costs"]
     assert client.get("/to-dos/?kind=nonsense&shown=9").context_data["total"] == 24
     ToDo.objects.filter(kind=CONFIRM.value).update(state="done")
     assert client.get("/to-dos/").context_data["total"] == 12
