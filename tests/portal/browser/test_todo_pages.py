@@ -127,7 +127,8 @@ def test_not_a_tenant_any_more(visit: Visits, portal: PortalWorld) -> None:
     assert focused(page).startswith("input#id_use_and_occupation")
     pick(page, "reason", "not_liable")
     go_on(page)
-    expect(page).to_have_url(f"{visit.site}/to-dos/{todo.pk}/tenancy/")
+    # The link to the field may have left its name at the end of the address.
+    expect(page).to_have_url(re.compile(f"/to-dos/{todo.pk}/tenancy/(#|$)"))
 
 
 @pytest.mark.parametrize("javascript", [True, False])
