@@ -1,0 +1,1 @@
+"""A landlord's bot: does the to-dos of the reference portal, and asks before each step."""
