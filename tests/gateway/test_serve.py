@@ -220,12 +220,12 @@ def test_certificate_that_cannot_be_used(world: World) -> None:
 class Load:
     """Many callers at once; what each was answered."""
 
-    def __init__(self, service: Service, callers: int = 8) -> None:
+    def __init__(self, service: Service) -> None:
         """Begin to ask."""
         self.answered: list[str] = []
         self.wrong: list[object] = []
         self._service = service
-        self._threads = [threading.Thread(target=self._ask) for _ in range(callers)]
+        self._threads = [threading.Thread(target=self._ask) for _ in range(8)]
         for thread in self._threads:
             thread.start()
 
@@ -294,29 +294,6 @@ def test_answers_under_way_are_given(world: World) -> None:
         assert b'"decision":true' in answer
         assert service.process.wait(30) == 0
     assert size(world) == 1
-
-
-# --- many gateways ----------------------------------------------------------------------------
-
-
-def test_two_services_share_one_log(
-    postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two services on one PostgreSQL keep one log; one that is killed takes nothing with it."""
-    world = make_world(postgresql.new_schema(), tmp_path, monkeypatch)
-    with Service(world) as first, Service(world) as second:
-        loads = [Load(first, 4), Load(second, 4)]
-        for load in loads:
-            load.until(60)
-        first.end(signal.SIGKILL)
-        told = loads[0].ended()
-        seen = len(loads[1].answered)
-        loads[1].until(seen + 30)
-        assert second.end() == 0
-        told |= loads[1].ended()
-        assert len(told) > seen
-    assert told <= {entry["decision_id"] for entry in entries(world)}
-    verify(world)
 
 
 # --- what breaks ------------------------------------------------------------------------------

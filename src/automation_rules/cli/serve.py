@@ -206,9 +206,12 @@ def _serve(
             max_body=max_body,
             max_batch=max_batch,
         )
-        _events.info("serving", url=url, shadow=shadow)
+
+        def announce() -> None:
+            _events.info("serving", url=url, shadow=shadow)
+
         try:
-            serve_app(app, listener, certificate=tls_cert, key=tls_key)
+            serve_app(app, listener, announce, certificate=tls_cert, key=tls_key)
         except OSError as error:
             raise click.UsageError(
                 f"the certificate or its key cannot be used: {error.strerror or error}"

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 if TYPE_CHECKING:
     import asyncio
     import socket
+    from collections.abc import Callable
     from pathlib import Path
 
     from starlette.types import ASGIApp
@@ -36,11 +37,14 @@ END_SECONDS: Final = 30
 def serve(
     app: ASGIApp,
     listener: socket.socket,
+    announce: Callable[[], None],
     *,
     certificate: Path | None = None,
     key: Path | None = None,
 ) -> None:
     """Serve ``app`` on a bound socket; return when the process is told to end by ``SIGTERM``.
+
+    ``announce`` is called when it serves, and would end as it should.
 
     With ``certificate``, a chain, and its ``key``, both PEM files, by TLS 1.2 or later.
 
@@ -66,7 +70,7 @@ def serve(
         ssl_keyfile=key,
     )
     config.load()
-    server = uvicorn.Server(config)
+    server = _Server(config, announce)
 
     def end(*_: object) -> None:
         server.should_exit = True
@@ -77,6 +81,16 @@ def serve(
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), end)
     server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._announce()
 
 
 class _LimitedHttp(HttpToolsProtocol):
