@@ -36,6 +36,12 @@ def go_on(page: Page) -> None:
     page.locator("main button[type=submit]").click()
 
 
+def arrive(page: Page, address: str | re.Pattern[str]) -> None:
+    """Wait until the page is there, whole."""
+    expect(page).to_have_url(address)
+    page.wait_for_load_state()
+
+
 def fill_tenant(page: Page, kind: TodoKind) -> None:
     """Answer the first page."""
     pick(page, "is_tenant", "yes")
@@ -88,7 +94,7 @@ def test_to_do_from_list_to_end(
     look(page)
     page.locator("main a.govuk-button--start").click()
     for slug in ["tenant", "tenancy", "rent"] if kind is PROVIDE else ["tenant", "rent"]:
-        expect(page).to_have_url(f"{visit.site}/to-dos/{todo.pk}/{slug}/")
+        arrive(page, f"{visit.site}/to-dos/{todo.pk}/{slug}/")
         look(page)
         go_on(page)
         expect(page.locator(".govuk-error-summary")).to_be_focused()
@@ -100,12 +106,13 @@ def test_to_do_from_list_to_end(
             fill_tenancy(page)
         else:
             fill_rent(page, kind)
-        look(page)
+        assert_fits(page)
         go_on(page)
-    expect(page).to_have_url(f"{visit.site}/to-dos/{todo.pk}/check/")
+    arrive(page, f"{visit.site}/to-dos/{todo.pk}/check/")
     expect(page.locator("main")).to_contain_text("£104.50")
     look(page)
     go_on(page)
+    arrive(page, f"{visit.site}/to-dos/{todo.pk}/done/")
     expect(page.locator(".govuk-panel--confirmation")).to_be_visible()
     look(page)
     todo.refresh_from_db()
@@ -128,7 +135,7 @@ def test_not_a_tenant_any_more(visit: Visits, portal: PortalWorld) -> None:
     pick(page, "reason", "not_liable")
     go_on(page)
     # The link to the field may have left its name at the end of the address.
-    expect(page).to_have_url(re.compile(f"/to-dos/{todo.pk}/tenancy/(#|$)"))
+    arrive(page, re.compile(f"/to-dos/{todo.pk}/tenancy/(#|$)"))
 
 
 @pytest.mark.parametrize("javascript", [True, False])
@@ -153,7 +160,7 @@ def test_answers_stay_when_going_back_and_are_changed(
     for part, value in (("day", "12"), ("month", "4"), ("year", "2027")):
         page.locator(f"[name=effective_on_{part}]").fill(value)
     go_on(page)
-    expect(page).to_have_url(f"{visit.site}/to-dos/{todo.pk}/check/")
+    arrive(page, f"{visit.site}/to-dos/{todo.pk}/check/")
     expect(page.locator("main")).to_contain_text("12 April 2027")
     expect(page.locator("main")).to_contain_text("£105.00")
 
@@ -174,12 +181,12 @@ def test_by_keyboard_alone(visit: Visits, portal: PortalWorld) -> None:
 
     tab_to("a.govuk-button--start")
     keys.press("Enter")
-    expect(page).to_have_url(re.compile("/tenant/$"))
+    arrive(page, re.compile("/tenant/$"))
     tab_to("[name=is_tenant]")
     keys.press("Space")
     tab_to("main button")
     keys.press("Enter")
-    expect(page).to_have_url(re.compile("/rent/$"))
+    arrive(page, re.compile("/rent/$"))
     tab_to("[name=rent]")
     keys.type("104.50")
     tab_to("[name=rent_frequency]")
@@ -189,7 +196,7 @@ def test_by_keyboard_alone(visit: Visits, portal: PortalWorld) -> None:
     tab_to("[name=effective_date]")
     keys.press("ArrowDown")
     keys.press("Enter")
-    expect(page).to_have_url(re.compile("/check/$"))
+    arrive(page, re.compile("/check/$"))
     tab_to("main button")
     keys.press("Enter")
     expect(page.locator(".govuk-panel--confirmation")).to_be_visible()
@@ -218,8 +225,8 @@ def test_what_is_done_and_what_changed(visit: Visits, portal: PortalWorld, lang:
     go_on(page)
     fill_rent(page, CONFIRM)
     go_on(page)
-    expect(page).to_have_url(f"{visit.site}/to-dos/{todo.pk}/check/")
-    page.evaluate("document.querySelector('[name=digest]').value = 'other'")
+    arrive(page, f"{visit.site}/to-dos/{todo.pk}/check/")
+    page.locator("[name=digest]").evaluate("box => { box.value = 'other' }")
     go_on(page)
     expect(page.locator(".govuk-error-summary")).to_be_focused()
     look_at(page)
@@ -238,12 +245,12 @@ def test_what_is_done_and_what_changed(visit: Visits, portal: PortalWorld, lang:
         effective_on=date(2027, 6, 1),
     )
     go_on(page)
-    expect(page).to_have_url(f"{visit.site}/to-dos/{todo.pk}/rent/")
+    arrive(page, f"{visit.site}/to-dos/{todo.pk}/rent/")
     expect(page.locator(".govuk-error-summary")).to_contain_text(str(question[f"label_{lang}"]))
     look_at(page)
     ToDo.objects.filter(pk=todo.pk).update(state="done", done_by=portal.user("sam.sampleson"))
     go_on(page)
-    expect(page).to_have_url(f"{visit.site}/to-dos/{todo.pk}/done/")
+    arrive(page, f"{visit.site}/to-dos/{todo.pk}/done/")
     expect(page.locator(".govuk-panel--confirmation")).to_have_count(0)
     look_at(page)
 
@@ -257,19 +264,19 @@ def test_back_to_where_one_was(
     page.goto(f"/to-dos/{todo.pk}/tenant/")
     fill_tenant(page, PROVIDE)
     go_on(page)
-    expect(page).to_have_url(f"{visit.site}/to-dos/{todo.pk}/tenancy/")
+    arrive(page, f"{visit.site}/to-dos/{todo.pk}/tenancy/")
     fill_tenancy(page)
     with monkeypatch.context() as patch:
         patch.setattr(settings, "PORTAL_IDLE_SECONDS", -1)
         go_on(page)
-        expect(page).to_have_url(re.compile("/sign-in/"))
+        arrive(page, re.compile("/sign-in/"))
     page.locator("[name=auth-username]").fill("enid.example")
     page.locator("[name=auth-password]").fill(PASSWORD)
     page.locator("main button[type=submit]").first.click()
     page.locator("[name=token-otp_token]").fill(portal.code)
     page.locator("main button[type=submit]").first.click()
     page.locator("main a.govuk-button").click()
-    expect(page).to_have_url(f"{visit.site}/to-dos/{todo.pk}/tenancy/")
+    arrive(page, f"{visit.site}/to-dos/{todo.pk}/tenancy/")
     page.locator(".govuk-back-link").click()
     expect(page.locator("[name=tenant_reference]")).to_have_value("ACME-1")
 
