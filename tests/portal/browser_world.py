@@ -107,7 +107,10 @@ def sign_in(page: Page, world: PortalWorld, username: str, password: str) -> Non
 
 
 def assert_accessible(page: Page) -> None:
-    """Find nothing that breaks WCAG 2.0 to 2.2 at A and AA, as far as axe can tell."""
+    """Find nothing that breaks WCAG 2.0 to 2.2 at A and AA, as far as axe can tell.
+
+    It needs a page whose scripts run; in others it would wait for ever.
+    """
     found = Axe().run(page, options={"runOnly": {"type": "tag", "values": WCAG}})
     assert found.violations_count == 0, found.generate_report()
 
@@ -115,7 +118,7 @@ def assert_accessible(page: Page) -> None:
 def assert_fits(page: Page) -> None:
     """Find the page no wider than its window."""
     width: int = page.evaluate("document.documentElement.scrollWidth")
-    assert width <= page.viewport_size["width"]  # type: ignore[index]
+    assert width <= page.viewport_size["width"], page.url  # type: ignore[index]
 
 
 def focused(page: Page) -> str:

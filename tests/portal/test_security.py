@@ -91,7 +91,9 @@ def test_cookies_are_not_for_scripts_or_other_sites(portal: PortalWorld) -> None
 def run(home: Path, *command: str, **variables: str) -> dict[str, Any]:
     """Return how to run a program on a portal's files, as `subprocess` wants it."""
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PORTAL_", "DJANGO_ALLOW_"))
     }
     environment |= {"PORTAL_HOME": str(home), "PYTHONUNBUFFERED": "1"} | variables
     return {"args": [sys.executable, *command], "cwd": PORTAL, "env": environment, "text": True}
