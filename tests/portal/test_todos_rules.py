@@ -17,6 +17,8 @@ from landlord_portal.todos.rules import annual_change_year, first_monday_in_apri
 from todo_answers import ANSWERS, CONFIRM, PROVIDE, SUBMITTED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from automation_rules import TodoKind
 
 TODAY = date(2027, 6, 1)
@@ -31,10 +33,17 @@ QUESTION = {
 }
 
 
-def errors(kind: TodoKind, page: str, today: date = TODAY, **changed: str) -> dict[str, list[str]]:
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Speak English, whatever language an earlier request in this process was in."""
+    with translation.override("en"):
+        yield
+
+
+def errors(kind: TodoKind, page: str, **changed: str) -> dict[str, list[str]]:
     """Return a page's errors when its answers are changed so."""
     typed = ANSWERS[kind] | {page: ANSWERS[kind][page] | changed}
-    walked = walk(kind, typed, today)
+    walked = walk(kind, typed, TODAY)
     found = {slug.slug: form for slug, form in walked.reached}[page].errors
     return {name: [str(text) for text in texts] for name, texts in found.items()}
 
