@@ -77,6 +77,7 @@ def _at(home: Path) -> Iterator[None]:
     connections.close_all()
     connections.settings["default"]["NAME"] = home / "portal.sqlite3"
     settings.PORTAL_STATE = f"sqlite:///{home / 'state.sqlite3'}"
+    settings.PORTAL_BACK_OFFICE = f"sqlite:///{home / 'back_office.sqlite3'}"
     settings.PORTAL_SMS_SENDER = "portal_world.Drawer"
     clock = portal_clock()
     assert isinstance(clock, FrozenClock)

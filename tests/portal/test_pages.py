@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from demo_portal.systems import system_at
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from automation_rules import Role
 
@@ -36,7 +37,7 @@ PAGES = {
 
 GUARDED = [path for path, role in PAGES.items() if role is not None]
 ADMINISTRATION = ["/notices/", "/notices/publish/", "/notices/form/"]
-OPEN = {"sign_in", "sign_out", "language"}
+OPEN = {"sign_in", "sign_out", "language", "council_sign_in", "council_sign_out"}
 """The only pages for strangers."""
 
 
@@ -130,7 +131,8 @@ def test_every_other_page_asks_to_sign_in(portal: PortalWorld) -> None:
         if pattern.name not in OPEN:
             answer = client.get(path)
             assert answer.status_code == 302, path
-            assert answer.headers["Location"].startswith("/sign-in/?next="), path
+            sign_in = reverse(system_at(path).SIGN_IN)
+            assert answer.headers["Location"].startswith(f"{sign_in}?next="), path
             asked.append(path)
     assert len(asked) > 15
 

@@ -9,8 +9,12 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.middleware import LoginRequiredMiddleware
-from django.shortcuts import redirect, resolve_url
+from django.contrib.auth.views import redirect_to_login
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
+
+from .systems import system_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +56,7 @@ class IdleMiddleware:
             if seen is not None and now - seen > settings.PORTAL_IDLE_SECONDS:
                 logout(request)
                 query = urlencode({"next": request.path, "idle": "1"})
-                return redirect(f"{resolve_url(settings.LOGIN_URL)}?{query}")
+                return redirect(f"{reverse(system_at(request.path).SIGN_IN)}?{query}")
             request.session[LAST_SEEN] = now
         return self._respond(request)
 
@@ -74,3 +78,11 @@ class SignedInMiddleware(LoginRequiredMiddleware):
         if request.user.is_authenticated and not request.user.is_verified():
             logout(request)
         return super().process_view(request, view_func, view_args, view_kwargs)
+
+    def handle_no_permission(
+        self,
+        request: HttpRequest,
+        view_func: Callable[..., HttpResponse],  # noqa: ARG002
+    ) -> HttpResponse:
+        """Lead to where the page's own system signs its users in."""
+        return redirect_to_login(request.get_full_path(), reverse(system_at(request.path).SIGN_IN))

@@ -3,6 +3,8 @@
 - ``PORTAL_HOME``: the directory for what the portal keeps; default ``var`` beside ``manage.py``.
 - ``PORTAL_DATABASE``: ``postgresql://user:password@host:port/name``; default SQLite in the home.
 - ``PORTAL_STATE``: the URL of the rules' state; default SQLite in the home.
+- ``PORTAL_BACK_OFFICE``: the SQLAlchemy URL of the council's back office, which is only read;
+  default SQLite in the home.
 - ``PORTAL_TIME``: an instant with its UTC offset at which the portal's clock stands still.
 - ``PORTAL_IDLE_SECONDS``: how long a signed-in user may do nothing; default 20 minutes.
 - ``PORTAL_HOSTS``: host names, separated by commas; default this machine's own.
@@ -59,11 +61,17 @@ ALLOWED_HOSTS = os.environ.get("PORTAL_HOSTS", "localhost,127.0.0.1,[::1]").spli
 PORTAL_TIME = os.environ.get("PORTAL_TIME")
 PORTAL_IDLE_SECONDS = int(os.environ.get("PORTAL_IDLE_SECONDS", "1200"))
 PORTAL_STATE = os.environ.get("PORTAL_STATE", f"sqlite:///{HOME / 'state.sqlite3'}")
+PORTAL_BACK_OFFICE = os.environ.get(
+    "PORTAL_BACK_OFFICE", f"sqlite:///{HOME / 'back_office.sqlite3'}"
+)
+# How long pages wait for it.
+PORTAL_BACK_OFFICE_SECONDS = 3.0
 PORTAL_SMS_SENDER = "automation_rules.access_codes.ConsoleSender"
 
 INSTALLED_APPS = [
     "design",
     "landlord_portal",
+    "council_payments",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
@@ -110,7 +118,7 @@ TEMPLATES = [
             "context_processors": [
                 "django.contrib.messages.context_processors.messages",
                 "demo_portal.jinja.page",
-                "landlord_portal.navigation.context",
+                "demo_portal.systems.context",
             ],
         },
     }

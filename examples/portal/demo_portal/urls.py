@@ -6,6 +6,7 @@ from . import errors, language
 
 urlpatterns = [
     path("language/<str:code>", language.choose, name="language"),
+    path("council/", include("council_payments.urls")),
     path("", include("landlord_portal.urls")),
 ]
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from .models import User
 
+SIGN_IN = "sign_in"
+LANDING = "landing"
 TABS = [
     ("updates", "Updates", None),
     ("todos", "To-dos", Role.COMPLETE_TODOS),

@@ -61,10 +61,14 @@ class PasswordForm(Form, AuthenticationForm):
         super().__init__(request, *args, **named)
 
     def confirm_login_allowed(self, user: User) -> None:
-        """Refuse a user who has no phone: nobody comes in by a password alone."""
+        """Refuse users of another system, and who has no phone: a password alone lets nobody in."""
         super().confirm_login_allowed(user)
-        if not Phone.objects.filter(user=user).exists():
+        if not (self.is_users(user) and Phone.objects.filter(user=user).exists()):
             raise self.get_invalid_login_error()
+
+    def is_users(self, user: User) -> bool:
+        """Whether the system is there for ``user``."""
+        return user.landlord_id is not None or user.is_administrator
 
 
 class AccessCodeForm(Form):
@@ -119,6 +123,8 @@ class SignIn(LoginView):  # type: ignore[misc]
     template_name = "landlord_portal/sign_in.html"
     form_list = ((LoginView.AUTH_STEP, PasswordForm), (LoginView.TOKEN_STEP, AccessCodeForm))
     redirect_authenticated_user = True
+    landing = "landing"
+    welcome_back = "welcome_back"
 
     def get(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
         """Begin; or, as when the language was changed, show the code's page again as it was."""
@@ -137,15 +143,16 @@ class SignIn(LoginView):  # type: ignore[misc]
     def get_success_url(self) -> str:
         """Welcome back whoever was elsewhere; others land."""
         url = self.get_redirect_url()
-        if not url or url == reverse("landing"):
-            return reverse("landing")
-        return f"{reverse('welcome_back')}?{urlencode({'next': url})}"
+        if not url or url == reverse(self.landing):
+            return reverse(self.landing)
+        return f"{reverse(self.welcome_back)}?{urlencode({'next': url})}"
 
 
 class WelcomeBack(TemplateView):
     """On the way back to where the user was before the time-out."""
 
     template_name = "landlord_portal/welcome_back.html"
+    landing = "landing"
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
         """Lead back, never to another site."""
@@ -154,13 +161,15 @@ class WelcomeBack(TemplateView):
             target, {self.request.get_host()}, self.request.is_secure()
         )
         return super().get_context_data(**named) | {
-            "target": target if safe else reverse("landing")
+            "target": target if safe else reverse(self.landing)
         }
 
 
 @method_decorator(login_not_required, name="dispatch")
 class SignOut(View):
     """Asks, then ends the session."""
+
+    sign_in = "sign_in"
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Ask."""
@@ -169,7 +178,7 @@ class SignOut(View):
     def post(self, request: HttpRequest) -> HttpResponse:
         """End the session."""
         logout(request)
-        return redirect("sign_in")
+        return redirect(self.sign_in)
 
 
 class Landing(View):

@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from council_payments import example_data as council
 from demo_portal import clock
 from django.core.management.base import BaseCommand
 from django.db import transaction
@@ -107,6 +108,7 @@ class Command(BaseCommand):
             for number, entry in enumerate(LANDLORDS):
                 _add_landlord(number, entry, todos)
             _add_notice()
+            council.add(_add_user_with_phone)
         self.stdout.write(f"Users, each with the password {PASSWORD!r}:")
         for user in User.objects.order_by("pk"):
             self.stdout.write(f"  {user.username}: {', '.join(user.role_names) or user.kind}")
@@ -115,6 +117,14 @@ class Command(BaseCommand):
 def _add_user(username: str, full_name: str, **fields: Any) -> User:
     fields.setdefault("email", f"{username}@people.example")
     return User.objects.create_user(username, PASSWORD, full_name=full_name, **fields)
+
+
+def _add_user_with_phone(username: str, full_name: str, **fields: Any) -> User:
+    """Add a user of another system."""
+    user = _add_user(username, full_name, **fields)
+    number = f"+44 7700 9003{user.pk:02d}"
+    Phone.objects.create(user=user, holder=user, name="default", number=number)
+    return user
 
 
 def _add_landlord(number: int, entry: dict[str, Any], todos: int) -> None:

@@ -1,0 +1,33 @@
+"""What the council's site is called, and what it offers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+SIGN_IN = "council_sign_in"
+LANDING = "council"
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """Return the service's name and what a signed-in user may open."""
+    user = getattr(request, "user", None)
+    offered = {}
+    if user and user.is_authenticated:
+        offered = {
+            "landlord_payments": _("Landlord payments"),
+            "prove_landlord_payments": _("Add a creditor reference"),
+            "council_sign_out": _("Sign out"),
+        }
+    return {
+        "service_name": _("Demonstration council: landlord payments"),
+        "navigation": [
+            {"text": text, "href": reverse(name), "current": request.path == reverse(name)}
+            for name, text in offered.items()
+        ],
+    }
