@@ -197,21 +197,10 @@ def questions(draw: st.DrawFn) -> tuple[dict[str, Any], str, Step]:
 SECONDS = itertools.count()
 
 
-@given(
-    asked=questions(),
-    hours=st.integers(0, 24 * 400),
-    paused=st.booleans(),
-    closed=st.booleans(),
-)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_answers_are_the_policys(
-    inside: Inside,
-    asked: tuple[dict[str, Any], str, Step],
-    hours: int,
-    paused: bool,
-    closed: bool,
+def answer_is_the_policys(
+    inside: Inside, asked: tuple[dict[str, Any], str, Step], hours: int, paused: bool, closed: bool
 ) -> None:
-    """For any document the answer is what the policy decides on the registry's facts."""
+    """Compare the answer with what the policy decides on the registry's facts at that instant."""
     body, account, step = asked
     # No instant comes twice: what was read at one of them is kept for half a second.
     inside.world.clock.move_to(WORKDAY + timedelta(hours=hours, seconds=next(SECONDS)))
@@ -241,6 +230,30 @@ def test_answers_are_the_policys(
             registry.remove_closure("now")
 
 
+CASES = {
+    "asked": questions(),
+    "hours": st.integers(0, 24 * 400),
+    "paused": st.booleans(),
+    "closed": st.booleans(),
+}
+LENIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@given(**CASES)
+@settings(LENIENT, max_examples=60)
+def test_answers_are_the_policys(inside: Inside, **case: Any) -> None:
+    """For any document the answer is what the policy decides on the registry's facts."""
+    answer_is_the_policys(inside, **case)
+
+
+@pytest.mark.exhaustive
+@given(**CASES)
+@settings(LENIENT, max_examples=3_000)
+def test_answers_are_the_policys_for_thousands(inside: Inside, **case: Any) -> None:
+    """For thousands of documents the answer is what the policy decides."""
+    answer_is_the_policys(inside, **case)
+
+
 @given(
     asked=st.dictionaries(
         st.sampled_from(["subject", "action", "resource", "context", "evaluations", "page", "x"]),
@@ -259,7 +272,7 @@ def test_answers_are_the_policys(
     ),
     path=st.sampled_from(["evaluation", "evaluations", "search/subject", "search/action"]),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(LENIENT, max_examples=150)
 def test_anything_is_answered_or_named(inside: Inside, asked: dict[str, Any], path: str) -> None:
     """No JSON object brings anything but an answer, or an error that names fields."""
     response = inside.post(f"/access/v1/{path}", asked)

@@ -369,6 +369,8 @@ def test_state_that_is_gone(
         time.sleep(0.6)
         assert service.ask(document())["decision"] is True
         assert service.client.get("/readyz").status_code == 200
+        figures = service.client.get("/metrics").text
+        assert 'automation_rules_decisions_total{verdict="undecided"} 2.0' in figures
     verify(world)
 
 

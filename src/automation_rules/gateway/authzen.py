@@ -177,10 +177,8 @@ def _entry(document: dict[str, Any]) -> dict[str, Any]:
     kept = dict(document)
     subject, context = document.get("subject"), document.get("context")
     # What cannot be read is left in its place, where the reader refuses it.
-    if isinstance(subject, dict) and _is_readable(subject):
-        kept["subject"] = dict(subject)
-        if isinstance(subject.get("properties"), dict):
-            kept["subject"]["properties"] = {}
+    if isinstance(subject, dict) and isinstance(subject.get("properties"), dict):
+        kept["subject"] = {**subject, "properties": {}} if _is_readable(subject) else subject
     if isinstance(context, dict) and _is_readable(context):
         used: dict[str, Any] = {name: context[name] for name in _USED if name in context}
         if isinstance(form := used.get("form"), dict):

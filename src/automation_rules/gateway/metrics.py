@@ -65,6 +65,11 @@ class Metrics:
 
     def passed(self, passage: Passage, seconds: float) -> None:
         """Take note of an answer, and of how long it took."""
+        self.count(passage)
+        self._seconds.observe(seconds)
+
+    def count(self, passage: Passage) -> None:
+        """Take note of an answer that took no deciding."""
         decision = passage.decision
         if decision is None:
             verdict, failures = "undecided", passage.findings
@@ -73,7 +78,6 @@ class Metrics:
         self._decisions.labels(verdict).inc()
         for finding in failures:
             self._failures.labels(finding.check, finding.code or "").inc()
-        self._seconds.observe(seconds)
 
     def recorded(self, seconds: float) -> None:
         """Take note of how long a decision waited for its commit, which may have failed."""

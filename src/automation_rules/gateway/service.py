@@ -255,7 +255,9 @@ class _Service:
             if isinstance(item, InvalidRequestError):
                 return error_answer(item)
             if trouble is not None:
-                return answer(self._gateway.undecided(item.account_id, item.step, trouble))
+                undecided = self._gateway.undecided(item.account_id, item.step, trouble)
+                self._metrics.count(undecided)
+                return answer(undecided)
             caller = Automation(item.account_id)
             return answer(
                 await self._gateway.ask_async(
