@@ -23,7 +23,7 @@ from automation_rules.request import Mode
 from automation_rules.store import Registry, Store, state_url
 
 from . import demonstration, rent_roll
-from .codes import hand_over, type_code
+from .codes import require_terminal, type_code
 from .misbehave import WAYS, Misbehaviour
 from .pages import open_portal
 from .run import Account, Run
@@ -108,16 +108,13 @@ def _run(
     roll: Path,
 ) -> bool:
     """Run once; whether all went as it should."""
-    clock = _clock(at)
+    require_terminal()
+    tenancies, clock = rent_roll.read(roll), _clock(at)
     name = misbehave or ("test" if test else "live")
     output = output / name
     output.mkdir(parents=True, exist_ok=True)
-
-    def ask_code(account_id: str) -> str:
-        code = type_code(account.username)
-        hand_over(store, clock, account_id, person_id, code)
-        return code
-
+    for old in output.glob("*.png"):
+        old.unlink()
     with (
         _decisions_in(output / "decisions.log"),
         Store.open(state_url(None), clock=clock) as store,
@@ -125,7 +122,7 @@ def _run(
         open_portal(portal, output, headed=headed) as pages,
     ):
         account = Registry(store, clock).account(account_id)
-        who = Account(account, os.environ["BOT_PASSWORD"], ask_code, rent_roll.read(roll))
+        who = Account(account, os.environ["BOT_PASSWORD"], person_id, type_code, tenancies)
         mode = Mode.TEST if test else Mode.LIVE
         started = Run(gate, store, clock, pages, who, mode, click.echo)
         click.echo(f"{account.username}, {name}")
@@ -135,9 +132,9 @@ def _run(
             report = started.go()
         finally:
             started.report.write(output / "report.csv")
-    click.echo(report.summary())
     if report.trouble:
         click.echo(report.trouble, err=True)
+    click.echo(report.summary())
     return report.clean
 
 
@@ -149,7 +146,10 @@ def _clock(at: str | None) -> Clock:
 def _decisions_in(path: Path) -> Iterator[None]:
     """Keep the library's events, one for each decision, in a file."""
     with path.open("w", encoding="utf-8") as file:
-        structlog.configure(logger_factory=structlog.WriteLoggerFactory(file))
+        structlog.configure(
+            processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
+            logger_factory=structlog.WriteLoggerFactory(file),
+        )
         try:
             yield
         finally:

@@ -15,17 +15,21 @@ if TYPE_CHECKING:
     from automation_rules.store import Store
 
 
-def type_code(username: str) -> str:
-    """Let a person type in the code that the portal has sent for ``username``; it is not shown.
+def require_terminal() -> None:
+    """Refuse to begin where nobody can type.
 
     Raises:
-        UsageError: nobody can: standard input is no terminal (clause ``step-2.manual-code``).
+        UsageError: standard input is no terminal (clause ``step-2.manual-code``).
     """
     if not sys.stdin.isatty():
         raise click.UsageError(
             "standard input is not a terminal: a person must type the code in by hand "
             "(clause step-2.manual-code)"
         )
+
+
+def type_code(username: str) -> str:
+    """Let a person type in the code that the portal has sent for ``username``; it is not shown."""
     prompt = f"Access code that was sent for {username} (6 digits)"
     code: str = click.prompt(prompt, hide_input=True, err=True, value_proc=_six_digits)
     return code

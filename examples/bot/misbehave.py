@@ -13,7 +13,6 @@ from automation_rules.enforcer import Step
 from automation_rules.errors import AccountLimitError
 from automation_rules.store import AnnouncedChange, KnownForm, Registry
 
-from .codes import type_code
 from .pages import Portal, PortalError
 from .run import LONGEST_TODO
 
@@ -138,11 +137,11 @@ class Misbehaviour:
     def _sign_in(self) -> None:
         run, account = self.run, self.run.who.account
         run.portal.give_password(account.username, run.who.password)
-        run.portal.give_code(run.who.ask_code(account.id))
+        run.portal.give_code(run.code())
 
     def _sign_in_person(self, portal: Portal, username: str) -> None:
         portal.give_password(username, self.run.who.password)
-        portal.give_code(type_code(username))
+        portal.give_code(self.run.who.type_code(username))
 
 
 WAYS: dict[str, Callable[[Misbehaviour], None]] = {

@@ -102,7 +102,8 @@ class Portal:
 
     def updates(self) -> list[str]:
         """Return the headings of the notices that are new."""
-        self.go("/updates/")
+        if not self.page.url.endswith("/updates/"):  # where one lands when there are any
+            self.go("/updates/")
         self.picture("updates")
         new = self.page.get_by_role("article").filter(has=self.page.locator(".govuk-tag"))
         texts = new.get_by_role("heading").all_inner_texts()
@@ -142,7 +143,7 @@ class Portal:
             if question == CHANGED_ON:
                 self._choose_day(text)
             elif (box := self.page.get_by_label(question, exact=True)).is_visible():
-                box.fill(text)
+                box.fill(text.removeprefix("£"))
             elif (group := self.page.get_by_role("group", name=question, exact=True)).is_visible():
                 group.get_by_role("radio", name=text, exact=True).first.check()
         self.picture(f"to-do-{self.page.url.rstrip('/').rpartition('/')[2]}")

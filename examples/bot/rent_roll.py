@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
+from datetime import date  # noqa: TC003
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from automation_rules import FieldError, InvalidInputError, TodoKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-    from typing import Any
 
 FREQUENCIES = {
     "weekly": "Weekly",
@@ -23,27 +22,29 @@ FREQUENCIES = {
 }
 """What the portal calls how often something is due."""
 
-RENT = "Rent without service charges"
+Frequency = Literal["weekly", "fortnightly", "four_weekly", "monthly"]
+Money = Annotated[Decimal, Field(ge=0, max_digits=7, decimal_places=2)]
 CHANGE = "When does the rent change?"
 CHANGED_ON = "Date of the rent change"
 
 
-@dataclass(frozen=True, slots=True)
-class Tenancy:
+class Tenancy(BaseModel):
     """One line of the rent roll. Money is in pounds; ``people`` counts the claimant."""
+
+    model_config = ConfigDict(frozen=True, str_strip_whitespace=True, str_min_length=1)
 
     name: str
     born_on: date
     postcode: str
     tenant_reference: str
     temporary: bool
-    people: int
-    bedrooms: int
-    rent_free_weeks: int
-    rent: Decimal
-    rent_frequency: str
-    service_charge: Decimal
-    service_charge_frequency: str
+    people: int = Field(ge=1)
+    bedrooms: int = Field(ge=0)
+    rent_free_weeks: int = Field(ge=0, le=52)
+    rent: Money
+    rent_frequency: Frequency
+    service_charge: Money
+    service_charge_frequency: Frequency
     rent_from: date
 
     def identity(self) -> dict[str, str]:
@@ -77,7 +78,7 @@ class Tenancy:
 
     def _charges(self) -> dict[str, str]:
         answers = {
-            RENT: f"£{self.rent:,.2f}",
+            "Rent without service charges": f"£{self.rent:,.2f}",
             "How often is the rent due?": FREQUENCIES[self.rent_frequency],
             "Eligible service charge": f"£{self.service_charge:,.2f}",
         }
@@ -91,26 +92,21 @@ def read(path: Path) -> dict[tuple[str, str], Tenancy]:
     """Return the tenancies by name and postcode, which is how a to-do's list names them.
 
     Raises:
-        InvalidInputError: with the line and column of everything that is wrong, and no value.
+        InvalidInputError: with the line and column of everything that is wrong, and no name.
     """
     errors: list[FieldError] = []
     found: dict[tuple[str, str], Tenancy] = {}
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file)
-        if missing := COLUMNS.keys() - set(rows.fieldnames or ()):
-            raise InvalidInputError(
-                [FieldError(f"/{name}", "this column is missing") for name in sorted(missing)]
-            )
         for row in rows:
-            place, values = f"/line {rows.line_num}", {}
-            for name, (parse, meant) in COLUMNS.items():
-                try:
-                    values[name] = parse((row[name] or "").strip())
-                except (ValueError, KeyError, InvalidOperation):
-                    errors.append(FieldError(f"{place}/{name}", f"must be {meant}"))
-            if len(values) < len(COLUMNS):
+            place = f"/line {rows.line_num}"
+            try:
+                tenancy = Tenancy.model_validate(row)
+            except ValidationError as wrong:
+                for error in wrong.errors(include_input=False, include_url=False):
+                    column = ".".join(map(str, error["loc"]))
+                    errors.append(FieldError(f"{place}/{column}", error["msg"]))
                 continue
-            tenancy = Tenancy(**values)
             if found.setdefault((tenancy.name, tenancy.postcode), tenancy) is not tenancy:
                 errors.append(FieldError(place, "has the name and postcode of a line before it"))
     if errors:
@@ -125,50 +121,3 @@ def day_text(day: date) -> str:
 
 def _yes_no(answer: bool) -> str:
     return "Yes" if answer else "No"
-
-
-def _text(written: str) -> str:
-    if not written:
-        raise ValueError
-    return written
-
-
-def _money(written: str) -> Decimal:
-    amount = Decimal(written)
-    if not 0 <= amount < 100_000 or amount != round(amount, 2):
-        raise ValueError
-    return amount
-
-
-def _number(written: str) -> int:
-    if not (written.isascii() and written.isdecimal()):
-        raise ValueError
-    return int(written)
-
-
-def _frequency(written: str) -> str:
-    FREQUENCIES[written]
-    return written
-
-
-_FREQUENCY: tuple[Callable[[str], Any], str] = (_frequency, f"one of {', '.join(FREQUENCIES)}")
-_MONEY: tuple[Callable[[str], Any], str] = (_money, "pounds and pence, like 104.50")
-_NUMBER: tuple[Callable[[str], Any], str] = (_number, "a whole number")
-_DAY: tuple[Callable[[str], Any], str] = (date.fromisoformat, "a date, like 2027-04-05")
-_TEXT: tuple[Callable[[str], Any], str] = (_text, "given")
-COLUMNS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "name": _TEXT,
-    "born_on": _DAY,
-    "postcode": _TEXT,
-    "tenant_reference": _TEXT,
-    "temporary": ({"yes": True, "no": False}.__getitem__, "yes or no"),
-    "people": _NUMBER,
-    "bedrooms": _NUMBER,
-    "rent_free_weeks": _NUMBER,
-    "rent": _MONEY,
-    "rent_frequency": _FREQUENCY,
-    "service_charge": _MONEY,
-    "service_charge_frequency": _FREQUENCY,
-    "rent_from": _DAY,
-}
-"""The columns, with how each is read and what it must be."""

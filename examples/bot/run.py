@@ -15,6 +15,7 @@ from automation_rules.report import neutral
 from automation_rules.request import Mode
 from automation_rules.store import KnownForm, Registry
 
+from .codes import hand_over
 from .pages import BrowserError, PortalError, RefusedError
 
 if TYPE_CHECKING:
@@ -47,11 +48,12 @@ class Outcome(Enum):
 
 @dataclass
 class Account:
-    """What the run works with: the account, who can type its code, and the landlord's facts."""
+    """Whose run it is, who types the codes and how, and the rent roll."""
 
     account: AutomationAccount
     password: str
-    ask_code: Callable[[str], str]
+    person_id: str
+    type_code: Callable[[str], str]
     roll: Mapping[tuple[str, str], Tenancy]
 
     @property
@@ -122,15 +124,23 @@ class Run:
         except PortalError as error:
             self.report.trouble = f"The portal said no.\n{error}"
         except BrowserError:
-            # Its own text may hold what was typed.
+            # Its own text may hold what was typed; the screenshot shows the page.
+            self.portal.picture("problem")
             self.report.trouble = "A page was not as this bot knows it, or did not come."
         if self.mode is Mode.TEST and self.report.clean:
             self._record_tested_form()
         return self.report
 
+    def code(self) -> str:
+        """Return the account's code, once it is on record that a person has typed it in."""
+        account = self.who.account
+        code = self.who.type_code(account.username)
+        hand_over(self.store, self.clock, account.id, self.who.person_id, code)
+        return code
+
     def _sign_in(self, permit: Permit) -> None:
         self.portal.give_password(self.who.account.username, self.who.password)
-        code = self.who.ask_code(self.who.account.id)
+        code = self.code()
         permit.require(Action.ENTER_ACCESS_CODE)
         self.portal.give_code(code)
 
