@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from automation_rules import Action, ClockError, TodoKind
 from automation_rules.enforcer import Step, request_from_registry, request_from_stranger
 from automation_rules.errors import InvalidInputError, NotRegisteredError
+from automation_rules.gateway import search
 from automation_rules.gateway.openapi import openapi
 from automation_rules.gateway.service import create_app
 from automation_rules.landlord_portal import landlord_portal
@@ -279,6 +280,23 @@ def test_anything_is_answered_or_named(inside: Inside, asked: dict[str, Any], pa
     assert response.status_code in (200, 400)
     if response.status_code == 400:
         assert response.json()["errors"]
+
+
+def test_search_looks_at_some_at_a_time(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few are found, a page looks at so many and no more, and the next goes on there."""
+    monkeypatch.setattr(search, "MOST_EXAMINED", 1)
+    asked: dict[str, Any] = {**document("list_todos", todo=None)}
+    registry = Registry(inside.store, inside.world.clock)
+    registry.pause_account("acme-1", "made-up reason")
+    inside.world.clock.move_to(WORKDAY + timedelta(minutes=1))
+    found = []
+    for _ in range(2):
+        answer = inside.post("/access/v1/search/subject", asked).json()
+        found.append([entity["id"] for entity in answer["results"]])
+        asked["page"] = {"token": answer["page"]["next_token"]}
+    registry.resume_account("acme-1", "officer-7")
+    assert found == [[], ["acme-2"]]
+    assert asked["page"]["token"] == ""
 
 
 # --- when nothing can be decided --------------------------------------------------------------
