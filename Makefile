@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: demo portal portal-assets test test-full check bench docs mutation clean
+.PHONY: demo portal bot portal-assets test test-full check bench docs mutation clean
 
 demo: .venv/ready ## the main job: register a landlord, run pre-flight checks, verify the log
 	$(BIN)/python examples/demo.py
@@ -15,6 +15,12 @@ portal: portal-assets ## the reference portal, begun afresh; TIME=2027-06-01T09:
 	PORTAL_TIME=$(TIME) $(BIN)/python examples/portal/manage.py migrate --verbosity 0
 	PORTAL_TIME=$(TIME) $(BIN)/python examples/portal/manage.py seed_demo
 	PORTAL_TIME=$(TIME) $(BIN)/python examples/portal/manage.py runserver --noreload $(PORT)
+
+PORTAL ?=
+MISBEHAVE ?=
+bot: portal-assets ## a bot at the portal; PORTAL=URL uses one that runs, MISBEHAVE=apa shows a refusal
+	PYTHONPATH=examples $(BIN)/python -m bot demo $(if $(PORTAL),--portal $(PORTAL)) \
+	  $(if $(TIME),--time $(TIME)) $(if $(MISBEHAVE),--misbehave $(MISBEHAVE))
 
 portal-assets: .venv/ready ## the portal's stylesheet, script and compiled Welsh
 	$(BIN)/python examples/portal/set_up.py

@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -53,8 +53,13 @@ def register(directory: Path) -> None:
 
 
 @contextmanager
-def portal_at(address: str | None, directory: Path, at: str) -> Iterator[str]:
-    """Give the address of the portal that runs; without one, start one whose clock stands still."""
+def portal_at(
+    address: str | None, directory: Path, at: str, messages: IO[bytes] | None = None
+) -> Iterator[str]:
+    """Give the address of the portal that runs; without one, start one whose clock stands still.
+
+    Text messages are shown on standard error, unless they are to be written to ``messages``.
+    """
     if address:
         yield address
         return
@@ -73,7 +78,9 @@ def portal_at(address: str | None, directory: Path, at: str) -> Iterator[str]:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, str(MANAGE), "runserver", "--noreload", str(port)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as portal:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=messages
+    ) as portal:
         try:
             _wait_for(port, portal)
             yield f"http://localhost:{port}"

@@ -1,0 +1,94 @@
+"""Take the README's screenshots of the reference portal: ``python scripts/screenshots.py``.
+
+A to-do, a refusal in Welsh and the compliance officer's page, all with made-up people.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "examples"))
+
+from bot import demonstration, rent_roll  # noqa: E402
+from bot.__main__ import TUESDAY  # noqa: E402
+from bot.pages import Portal, RefusedError, open_portal  # noqa: E402
+
+from automation_rules import TodoKind  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+IMAGES = ROOT / "docs" / "images"
+BOT, OFFICER = "Acme Homes Automation 2", "olive.madeup"
+SIZE = {"width": 800, "height": 620}
+KIND = TodoKind.CONFIRM_HOUSING_COSTS
+
+
+def main() -> None:
+    """Take them."""
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "messages").open("wb") as file:
+
+        def code() -> str:
+            text = Path(file.name).read_text("utf-8")
+            found: str = re.findall(r": ([0-9]{6}) is your", text)[-1]
+            return found
+
+        with (
+            demonstration.portal_at(None, Path(folder) / "portal", TUESDAY, file) as address,
+            open_portal(address) as portal,
+        ):
+            portal.page.set_viewport_size(SIZE)
+            to_do(portal, code)
+            refusal(portal)
+            compliance(portal.another(), code)
+
+
+def sign_in(portal: Portal, username: str, code: Callable[[], str]) -> None:
+    """Sign in."""
+    portal.give_password(username, demonstration.PASSWORD)
+    portal.give_code(code())
+
+
+def to_do(portal: Portal, code: Callable[[], str]) -> None:
+    """Fill in a to-do's answers, as far as the list of them."""
+    sign_in(portal, BOT, code)
+    roll = rent_roll.read(Path(rent_roll.__file__).with_name("rent_roll.csv"))
+    found = portal.todos(KIND, lambda: None)[0]
+    portal.open(found.id)
+    portal.press("Start now")
+    while not portal.at_check:
+        portal.answer(roll[found.name, found.postcode].answers(KIND))
+        portal.press("Continue")
+    take(portal, "to-do")
+
+
+def refusal(portal: Portal) -> None:
+    """Ask for an alternative payment arrangement, in Welsh."""
+    portal.go("/language/cy?next=/to-dos/")
+    with suppress(RefusedError):
+        portal.go("/tenants/1/requests/request_apa/")
+    take(portal, "refusal")
+
+
+def compliance(portal: Portal, code: Callable[[], str]) -> None:
+    """Look at what was decided, as the compliance officer."""
+    portal.page.set_viewport_size(SIZE)
+    sign_in(portal, OFFICER, code)
+    portal.go("/compliance/")
+    take(portal, "compliance")
+
+
+def take(portal: Portal, name: str) -> None:
+    """Keep what a reader of the page sees without scrolling."""
+    portal.page.screenshot(path=IMAGES / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()
