@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import threading
@@ -16,7 +17,7 @@ from django.core.management import call_command
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.db import connections
 from django.test import Client
-from landlord_portal import library
+from landlord_portal import automation, library
 from landlord_portal.management.commands.seed_demo import PASSWORD
 from landlord_portal.models import Property, Tenancy, User
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 # Guessing passwords may be easy here: hashing them well takes a third of a second each.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
+HEADS = "AUTOMATION_RULES_HEADS"
 TUESDAY = datetime.fromisoformat("2027-06-01T09:00:00+01:00")
 
 
@@ -79,6 +81,8 @@ def _at(home: Path) -> Iterator[None]:
     settings.PORTAL_STATE = f"sqlite:///{home / 'state.sqlite3'}"
     settings.PORTAL_BACK_OFFICE = f"sqlite:///{home / 'back_office.sqlite3'}"
     settings.PORTAL_SMS_SENDER = "portal_world.Drawer"
+    heads = os.environ.get(HEADS)
+    os.environ[HEADS] = str(home / "heads.sqlite3")
     clock = portal_clock()
     assert isinstance(clock, FrozenClock)
     clock.move_to(TUESDAY)
@@ -86,8 +90,13 @@ def _at(home: Path) -> Iterator[None]:
         yield
     finally:
         connections.close_all()
+        automation.close()
         library.store().close()
         library.store.cache_clear()
+        if heads is None:
+            del os.environ[HEADS]
+        else:
+            os.environ[HEADS] = heads
 
 
 @dataclass

@@ -138,10 +138,10 @@ def real_server(home: Path, **variables: str) -> Iterator[tuple[str, list[str]]]
             written.extend(process.stdout)
 
 
-def lose_sessions(home: Path) -> None:
-    """Make every page that looks for a session fail."""
+def lose_users(home: Path) -> None:
+    """Make every page that looks for a user fail."""
     with closing(sqlite3.connect(home / "portal.sqlite3")) as database:
-        database.execute("DROP TABLE django_session")
+        database.execute("DROP TABLE landlord_portal_user")
 
 
 def test_logs_have_no_personal_data(portal_template: Template, tmp_path: Path) -> None:
@@ -168,8 +168,9 @@ def test_logs_have_no_personal_data(portal_template: Template, tmp_path: Path) -
         client.get("/tenants/1/?words=McSample", headers={"Referer": f"{site}/?q=McSample"})
         client.post("/payments/", data={"words": "McSample"})
         client.get("/sign-in/", headers={"Host": "McSample.example"})
-        lose_sessions(home)
-        assert client.get("/sign-in/?next=McSample").status_code == 500
+        lose_users(home)
+        password = {"auth-username": "enid.example", "auth-password": PASSWORD}
+        assert post("/sign-in/?next=McSample", **step, **password).status_code == 500
     text = "".join(line for line in written if not line.startswith("SMS to "))
     said = {"enid", "McSample", "wrong-password", PASSWORD, "987654"}
     said |= {
@@ -184,9 +185,12 @@ def test_log_says_what_failed_and_where(portal_template: Template, tmp_path: Pat
     """A failure is found by its kind and its place; its words stay out."""
     home = tmp_path / "home"
     shutil.copytree(portal_template.home, home)
-    with real_server(home) as (site, written):
-        lose_sessions(home)
-        assert httpx.get(f"{site}/sign-in/", cookies={"sessionid": "x" * 32}).status_code == 500
+    with real_server(home) as (site, written), httpx.Client(base_url=site) as client:
+        client.get("/sign-in/")
+        lose_users(home)
+        password = {"sign_in-current_step": "auth", "auth-username": "x", "auth-password": PASSWORD}
+        token = {"csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        assert client.post("/sign-in/", data=password | token).status_code == 500
     text = "".join(written)
     assert "ERROR django.request Internal Server Error: /sign-in/" in text
     assert "OperationalError" in text

@@ -1,9 +1,14 @@
-"""The portal as a WSGI application."""
+"""The portal as a WSGI application, with the gateway in front of it."""
 
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "demo_portal.settings")
+_portal = get_wsgi_application()
+os.environ.setdefault("AUTOMATION_RULES_HEADS", str(settings.HOME / "heads.sqlite3"))
 
-application = get_wsgi_application()
+from landlord_portal.automation import guarded  # noqa: E402
+
+application = guarded(_portal)

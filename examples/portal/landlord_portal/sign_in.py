@@ -25,15 +25,24 @@ from django.views.generic import TemplateView
 from two_factor.plugins.registry import MethodBase
 from two_factor.views import LoginView
 
-from automation_rules import Role
+from automation_rules import Action, Role
 
-from . import codes
+from . import automation, codes
 from .models import Notice, Phone
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from .models import User
+
+
+class Refused(Exception):  # noqa: N818
+    """The terms do not let a bot take the next step of signing in."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        """Keep what the bot is told."""
+        super().__init__()
+        self.response = response
 
 
 class PasswordForm(Form, AuthenticationForm):
@@ -132,6 +141,25 @@ class SignIn(LoginView):  # type: ignore[misc]
         if waiting and self.get_user():
             return super(LoginView, self).render(self.get_form())
         return super().get(request, *args, **named)
+
+    def post(self, *args: Any, **named: Any) -> HttpResponse:
+        """Take a step, unless the terms say no."""
+        try:
+            response: HttpResponse = super().post(*args, **named)
+        except Refused as refused:
+            self.storage.reset()
+            return refused.response
+        return response
+
+    def process_step(self, form: Any) -> Any:
+        """Before a right password or code is of use to a bot, ask whether the terms let it in."""
+        if self.steps.current == self.AUTH_STEP:
+            refusal = automation.refusal(self.request, form.get_user(), Action.SIGN_IN)
+        else:
+            refusal = automation.refusal(self.request, self.get_user(), Action.ENTER_ACCESS_CODE)
+        if refusal is not None:
+            raise Refused(refusal)
+        return super().process_step(form)
 
     def get_context_data(self, form: Any, **named: Any) -> dict[str, Any]:
         """Say which step it is."""

@@ -14,8 +14,9 @@ from django.db import transaction
 from automation_rules import Role, TodoKind
 from automation_rules import accounts as registered
 from automation_rules.store import KnownForm
+from automation_rules.vault import WrappingKey, key_path
 
-from ...library import registry
+from ...library import registry, store
 from ...models import (
     Frequency,
     Landlord,
@@ -98,6 +99,9 @@ class Command(BaseCommand):
         if Landlord.objects.exists():
             self.stdout.write("There is example data already; nothing was changed.")
             return
+        state = store().path
+        if state is not None and not key_path(state).exists():
+            WrappingKey.create(key_path(state))
         with transaction.atomic():
             administrator = _add_user(
                 "portal.administrator", "Ada Ministrator", is_administrator=True

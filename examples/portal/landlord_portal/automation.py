@@ -1,0 +1,145 @@
+"""The gateway in front of the portal: bots do what the terms allow, people notice nothing.
+
+What a page means to the terms stands in ``routes.toml``. Here is only what the portal alone
+knows: who is signed in, which kind a to-do is of, and what its form looks like today.
+"""
+
+from __future__ import annotations
+
+import atexit
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from demo_portal.clock import portal_clock
+from demo_portal.jinja import language
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.core.handlers.wsgi import WSGIRequest
+from django.db import close_old_connections
+from django.http import HttpResponse
+from django.utils.translation import get_language_from_request
+
+from automation_rules import Action, NotRegisteredError, TodoKind
+from automation_rules.enforcer import Step
+from automation_rules.gateway import Automation, Person, Visitor, open_gateway
+from automation_rules.gateway.problems import denial
+from automation_rules.gateway.wsgi import AutomationRulesMiddleware
+
+from .library import policy, registry
+from .models import ToDo
+from .todos.views import form_fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from django.http import HttpRequest
+
+    from automation_rules.gateway import Caller, Gateway
+
+ROUTES = Path(__file__).with_name("routes.toml")
+USER = "landlord_portal.user"
+"""Where in the environment the signed-in user is; no client can set it."""
+
+FACTS_AGE = 0.5
+"""For how many seconds the gateway may go by facts that it has read."""
+
+_opened = ExitStack()
+atexit.register(_opened.close)
+
+
+@cache
+def gateway() -> Gateway:
+    """Return this process's gateway, opened when it is first asked for."""
+    return _opened.enter_context(
+        open_gateway(settings.PORTAL_STATE, policy=policy(), routes=ROUTES, clock=portal_clock())
+    )
+
+
+def close() -> None:
+    """Close the gateway; the next one that asks opens another."""
+    _opened.close()
+    gateway.cache_clear()
+
+
+def caller_of(user: Any) -> Caller:
+    """Return who a user is to the gateway. A bot that the registry does not know is still one."""
+    if not user.is_authenticated:
+        return Visitor()
+    return Automation(user.account_id) if user.is_automation else Person()
+
+
+def identify(environ: WSGIEnvironment) -> Caller:
+    """Return who asks, by the session, as the portal itself will find it."""
+    request: Any = WSGIRequest(environ)
+    sessions = import_module(settings.SESSION_ENGINE)
+    request.session = sessions.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+    environ[USER] = get_user(request)
+    return caller_of(environ[USER])
+
+
+def refine(environ: WSGIEnvironment, step: Step) -> Step:
+    """Return a bot's step with what the terms ask of it that the address does not show.
+
+    Another landlord's to-do has no kind, as one that does not exist.
+    """
+    user = environ[USER]
+    if step.todo is None:
+        return of_account(user, step)
+    if not step.todo.isdecimal():
+        return step
+    todo = ToDo.objects.of(user).filter(pk=int(step.todo)).first()
+    if todo is None:
+        return step
+    kind = todo.todo_kind
+    return replace(step, todo_kind=kind, form_fingerprint=form_fingerprint(kind))
+
+
+def of_account(user: Any, step: Step) -> Step:
+    """Return a step that is about no one to-do with the kind that the account is there for."""
+    try:
+        kind = registry().account(user.account_id).todo_kind if user.account_id else None
+    except NotRegisteredError:
+        return step
+    return step if kind is None else replace(step, todo_kind=TodoKind(kind))
+
+
+def guarded(portal: WSGIApplication) -> WSGIApplication:
+    """Return the portal with the gateway in front of it, opened when the first request comes.
+
+    A denial is in the language that was chosen in the portal, if one was.
+    """
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["HTTP_ACCEPT_LANGUAGE"] = get_language_from_request(WSGIRequest(environ))
+        guard = AutomationRulesMiddleware(portal, gateway(), identify, refine)
+        try:
+            return guard(environ, start_response)
+        finally:
+            # Of what was denied Django has never heard, so that it would not let go by itself.
+            close_old_connections()
+
+    return application
+
+
+def refusal(request: HttpRequest, user: Any, action: Action) -> HttpResponse | None:
+    """Return what a bot is told that may not sign in now; None for whoever may.
+
+    The gateway sees no bot before it is signed in, so the portal asks about these steps.
+    """
+    caller = caller_of(user)
+    if isinstance(caller, Person):
+        return None
+    if action is Action.ENTER_ACCESS_CODE:
+        # That a person has supplied the code is on record since a moment ago.
+        time.sleep(FACTS_AGE)
+    passage = gateway().ask(caller, of_account(user, Step(action)))
+    if passage.allowed:
+        return None
+    told = denial(passage, accept=request.headers.get("Accept", ""), accept_language=language())
+    return HttpResponse(told.body, status=told.status, headers=dict(told.headers))
