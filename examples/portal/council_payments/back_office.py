@@ -1,6 +1,7 @@
 """The council's back office as this site sees it: asked at every page, never copied, never written.
 
-Money is `Decimal` pounds with two places. A payment's lines are numbered from 1.
+Money is `Decimal` pounds with two places. Creditor references have no spaces or small letters;
+payments' numbers, which stand in addresses, have no slash. Lines are numbered from 1.
 """
 
 from __future__ import annotations

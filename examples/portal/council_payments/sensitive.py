@@ -142,8 +142,9 @@ class Prove(CouncilView, FormPage):
         return target if safe else reverse(self.service.home)
 
     def get_back(self) -> str:
-        """Return nothing: whoever proved nothing yet has nowhere to go back to."""
-        return ""
+        """Return the service's address, unless it would only lead here again."""
+        proved = self.account.proofs.filter(service=self.service.slug).exists()
+        return reverse(self.service.home) if proved else ""
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
         """Add how many tries there are."""

@@ -16,8 +16,8 @@ class CouncilPasswordForm(PasswordForm):
     """For the council's users alone."""
 
     def is_users(self, user: User) -> bool:
-        """Whether the user has an account of the council's."""
-        return CouncilAccount.objects.filter(user=user).exists()
+        """Whether the user is a person with an account of the council's."""
+        return not user.is_automation and CouncilAccount.objects.filter(user=user).exists()
 
 
 class CouncilSignIn(SignIn):
