@@ -41,6 +41,14 @@ def _options(function: Any) -> Any:
         [
             click.option("--time", "at", metavar="T", help="Stand at this instant."),
             click.option("--misbehave", type=click.Choice(list(WAYS)), help="To see it refused."),
+            click.option(
+                "--pace",
+                type=click.FloatRange(min=0),
+                default=1.1,
+                show_default=True,
+                metavar="SECONDS",
+                help="The least time from one page to the next; a busy person takes one.",
+            ),
             click.option("--headed", is_flag=True, help="Show the browser, slowly."),
             click.option(
                 "--output",
@@ -103,6 +111,7 @@ def _run(
     test: bool,
     at: str | None,
     misbehave: str | None,
+    pace: float,
     headed: bool,
     output: Path,
     roll: Path,
@@ -119,7 +128,7 @@ def _run(
         _decisions_in(output / "decisions.log"),
         Store.open(state_url(None), clock=clock) as store,
         open_gate(clock=clock) as gate,
-        open_portal(portal, output, headed=headed) as pages,
+        open_portal(portal, output, pace=pace, headed=headed) as pages,
     ):
         account = Registry(store, clock).account(account_id)
         who = Account(account, os.environ["BOT_PASSWORD"], person_id, type_code, tenancies)

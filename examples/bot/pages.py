@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -50,13 +51,19 @@ class Found:
 
 @dataclass
 class Portal:
-    """The portal in one browser session; ``pictures`` is where screenshots are left."""
+    """The portal in one browser session.
+
+    ``pictures`` is where screenshots are left, and ``pace`` the least number of seconds from one
+    page to the next: the portal serves people as well.
+    """
 
     page: Page
     address: str
     pictures: Path | None = None
+    pace: float = 0
     signed_in: bool = False
     _taken: set[str] = field(default_factory=set)
+    _last: float = 0
 
     def another(self) -> Portal:
         """Return the portal in a browser session of its own."""
@@ -66,6 +73,7 @@ class Portal:
 
     def go(self, path: str) -> None:
         """Open a page."""
+        self._wait()
         self._see(self.page.goto(f"{self.address}{path}"))
 
     def press(self, name: str) -> None:
@@ -74,6 +82,7 @@ class Portal:
         target = named.or_(self.page.get_by_role("link", name=name, exact=True))
         if not target.first.is_visible():
             raise PortalError(f"The page has no '{name}'")
+        self._wait()
         with self.page.expect_navigation() as leading:
             target.first.click()
         self._see(leading.value)
@@ -179,6 +188,11 @@ class Portal:
         for label, part in (("Day", "%d"), ("Month", "%m"), ("Year", "%Y")):
             self.type(label, datetime.strptime(day, DAY).strftime(part))  # noqa: DTZ007
 
+    def _wait(self) -> None:
+        """Keep the pace."""
+        time.sleep(max(0.0, self._last + self.pace - time.monotonic()))
+        self._last = time.monotonic()
+
     def _see(self, answer: Response | None) -> None:
         """Stop at a page that says no, or that something is wrong."""
         if answer is None or answer.status >= 400:
@@ -199,7 +213,7 @@ def _found(row: Locator) -> Found:
 
 @contextmanager
 def open_portal(
-    address: str, pictures: Path | None = None, *, headed: bool = False, locale: str = "en-GB"
+    address: str, pictures: Path | None = None, *, pace: float = 0, headed: bool = False
 ) -> Iterator[Portal]:
     """Open a browser session of its own, in the machine's Chromium if there is one."""
     with sync_playwright() as playwright:
@@ -210,8 +224,8 @@ def open_portal(
             slow_mo=250 if headed else 0,
         )
         try:
-            context = browser.new_context(locale=locale, viewport={"width": 1000, "height": 800})
+            context = browser.new_context(locale="en-GB", viewport={"width": 1000, "height": 800})
             context.set_default_timeout(10_000)
-            yield Portal(context.new_page(), address.rstrip("/"), pictures)
+            yield Portal(context.new_page(), address.rstrip("/"), pictures, pace)
         finally:
             browser.close()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from landlord_portal.library import registry as portal_registry
 from landlord_portal.management.commands.seed_demo import PASSWORD
-from landlord_portal.models import ToDo
+from landlord_portal.models import HousingRequest, ToDo, User
 
 from automation_rules import FrozenClock, InvalidInputError, TodoKind
 from automation_rules.enforcer import open_log
@@ -124,11 +124,10 @@ class World:
 
 @contextmanager
 def few_todos(each: int) -> Iterator[None]:
-    """Leave a few of each kind, so that a run is short; one of each is not on the rent roll."""
+    """Leave a few of each kind, so that runs are short; of three, one is not on the rent roll."""
     for kind in (CONFIRM, PROVIDE):
         mine = ToDo.objects.filter(tenancy__landlord_id="acme", kind=kind.value).order_by("pk")
-        kept = [*mine[: each - 1], list(mine)[-1]]
-        mine.exclude(pk__in=[todo.pk for todo in kept]).delete()
+        ToDo.objects.filter(pk__in=list(mine.values_list("pk", flat=True))[each:]).delete()
     yield
 
 
@@ -349,6 +348,17 @@ def test_to_do_that_somebody_has_done_meanwhile_is_left(world: World) -> None:
     assert "Start now" in left[3]
 
 
+def test_keeps_its_pace(site: str, chromium: Browser) -> None:
+    """However fast the portal answers, one page comes no sooner than the pace after the other."""
+    page = chromium.new_page()
+    portal = Portal(page, site, pace=0.4)
+    begun = time.monotonic()
+    for _ in range(3):
+        portal.go("/sign-in/")
+    assert time.monotonic() - begun >= 2 * 0.4
+    page.context.close()
+
+
 def test_report_is_safe_in_a_spreadsheet(world: World, tmp_path: Path) -> None:
     """What a spreadsheet would take for a formula begins with an apostrophe."""
     for todo in ToDo.objects.filter(kind=CONFIRM.value):
@@ -360,6 +370,63 @@ def test_report_is_safe_in_a_spreadsheet(world: World, tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert {row["tenant_reference"] for row in rows} == {"'=1+1"}
     assert {row["outcome"] for row in rows} == {"left to a person", "not on the rent roll"}
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("way", "at", "ours", "clause"),
+    [
+        ("apa", TUESDAY, "action.other_portal_function", "terms.no-other-functions"),
+        ("saturday", SATURDAY, "window.weekend", "when.core-hours"),
+        ("third-account", TUESDAY, "step-2.limit", "terms.limit"),
+        ("changed-form", TUESDAY, "form.retest_needed", "terms.portal-changes"),
+    ],
+)
+def test_misbehaviour_is_refused(
+    world: World, tmp_path: Path, way: str, at: str, *, ours: str, clause: str
+) -> None:
+    """The landlord's own check says no, then the portal, with the clause; nothing is done."""
+    for clock in (world.clock, world.portal.clock):
+        clock.move_to(datetime.fromisoformat(at))
+    world.pictures = tmp_path
+    users = User.objects.count()
+    assert world.misbehave(way)
+    own, portals = (text for text in world.said if ":\n" in text)
+    assert own.startswith("Our own")
+    assert ours in own
+    assert portals.startswith("The portal refused it")
+    assert clause in portals
+    assert len(list(tmp_path.glob("refused.png")) + list(tmp_path.glob("problem.png"))) == 1
+    assert not HousingRequest.objects.exists()
+    assert User.objects.count() == users
+    assert not any(todo.answers for todo in ToDo.objects.all())
+
+
+def test_misbehaviour_that_is_not_refused_is_told(world: World) -> None:
+    """A portal at which it is another day lets a bot in that should have known better."""
+    world.clock.move_to(datetime.fromisoformat(SATURDAY))
+    assert not world.misbehave("saturday")
+    assert world.said[-1] == "The portal did not refuse it."
+
+
+def test_the_portals_no_ends_the_run(world: World) -> None:
+    """An account that is paused meanwhile is refused at its next step; what is left is told."""
+    world.tested()
+
+    def pause(said: str) -> None:
+        if "submitted" in said:
+            portal_registry().pause_account("acme-2", "seen to be too fast")
+            time.sleep(1)  # longer than the gateway goes by what it has read
+
+    world.hear = pause
+    report = world.go()
+    assert report.trouble.startswith("The portal said no")
+    assert "terms.suspension" in report.trouble
+    assert outcomes(report).count(Outcome.SUBMITTED) == 1
+    assert outcomes(report).count(Outcome.FOR_A_PERSON) == 1
+    assert len(submissions(CONFIRM)) == 1
 
 
 # --- as a process, with a person at the terminal -------------------------------------------------
@@ -419,11 +486,11 @@ class Terminal:
 
 def test_a_person_watches_the_demonstration(portal: PortalWorld, site: str, tmp_path: Path) -> None:
     """Against a portal that runs: a test, then a run for real, each with a code typed unseen."""
-    with few_todos(2):
-        terminal = Terminal(tmp_path, "demo", "--portal", site)
+    with few_todos(3):
+        terminal = Terminal(tmp_path, "demo", "--pace", "0", "--portal", site)
         assert terminal.play(lambda: portal.code) == 0, terminal.seen
-    assert "2 to-dos: 1 tried out, 1 not on the rent roll." in terminal.seen
-    assert "2 to-dos: 1 submitted, 1 not on the rent roll." in terminal.seen
+    assert "3 to-dos: 2 tried out, 1 not on the rent roll." in terminal.seen
+    assert "3 to-dos: 2 submitted, 1 not on the rent roll." in terminal.seen
     assert not any(re.search(r"\b[0-9]{6}\b", line) for line in terminal.seen.splitlines())
     made = tmp_path / "build" / "bot"
     assert (made / "live" / "to-do-done.png").exists()
@@ -459,3 +526,11 @@ def test_without_a_state_the_bot_does_not_begin(tmp_path: Path) -> None:
     )
     assert terminal.play(lambda: "") == 3
     assert "none.sqlite3" in terminal.seen
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("options", [[], ["--misbehave", "saturday"]])
+def test_the_demonstration_starts_a_portal_by_itself(tmp_path: Path, options: list[str]) -> None:
+    """One command, nothing running: a portal is served for as long as it takes."""
+    terminal = Terminal(tmp_path, "demo", "--pace", "0", *options)
+    assert terminal.play(terminal.sent_code) == 0, terminal.seen
