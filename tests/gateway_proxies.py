@@ -126,7 +126,7 @@ def serving_portal() -> Iterator[Portal]:
             if [value.lower() for value in received.all("upgrade")] == ["websocket"]:
                 self._talk(head)
                 return False
-            if received.target.startswith("/forbidden"):
+            if "forbidden" in received.target:
                 self._answer("403 Forbidden", FORBIDDEN)
             else:
                 self._answer("200 OK", GREETING, with_body=received.method != "HEAD")
@@ -285,7 +285,7 @@ def exchange(port: int, data: bytes) -> Answer:
         writer.start()
         found = bytearray()
         with suppress(ConnectionError):
-            while not _is_whole(found) and (chunk := connection.recv(65_536)):
+            while not _is_whole(bytes(found)) and (chunk := connection.recv(65_536)):
                 found += chunk
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)

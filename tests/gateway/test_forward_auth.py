@@ -599,7 +599,7 @@ def test_why_takes_an_id_and_no_text(world: World) -> None:
             assert is_denied(told, "denied")
             assert told.headers["x-decision-id"] == ""
             assert not text or text not in told.body.decode()
-        twice = request("/denied", Host="nginx", **{"X-Decision-Id": allowed})
+        twice = request("/denied", Host="nginx", X_Decision_Id=allowed)
         twice = twice.replace(b"\r\n", f"\r\nX-Decision-Id: {allowed}\r\n".encode(), 1)
         assert allowed not in send(service.port, twice).body.decode()
         assert service.send(f"/denied?id={allowed}").headers["x-decision-id"] == ""

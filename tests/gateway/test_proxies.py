@@ -11,6 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -33,6 +40,7 @@ from gateway_proxies import (
 from gateway_shells import UNWATCHED, Answer, entries, is_denied, request, serve_asgi
 from gateway_world import WORKDAY, World, make_world
 from path_tricks import HEADERS, PATH, QUERIES, TRICKS
+from service_process import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -57,15 +65,17 @@ every_proxy = pytest.mark.parametrize("name", NAMES)
 
 
 class Watched:
-    """A service, and how many bytes of bodies it was sent."""
+    """A service, and what it was sent that it has no use for: bodies and handshakes."""
 
     def __init__(self, app: Any) -> None:
         """Watch ``app``."""
         self.app = app
         self.bytes = 0
+        self.handshakes = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Read a request to its end, before it is answered."""
+        self.handshakes += any(name == b"upgrade" for name, _ in scope["headers"])
         more = True
         while more:
             message = await receive()
@@ -179,7 +189,8 @@ def account(received: Received) -> str:
 @every_proxy
 def test_a_bot_in_order_reaches_the_portal(front: Front) -> None:
     """What the bot sends arrives as it is, with its account and the decision on record."""
-    answer = front.send(f"{PATH}?page=2&q=%2F..,a", BOT, "POST", b"a=1")
+    fields = {"X-Request-ID": "made-up-request"}
+    answer = front.send(f"{PATH}?page=2&q=%2F..,a", BOT, "POST", b"a=1", fields)
     assert (answer.status, answer.body) == (200, GREETING)
     [received] = front.portal.take()
     assert (received.method, received.target) == ("POST", f"{PATH}?page=2&q=%2F..,a")
@@ -190,6 +201,7 @@ def test_a_bot_in_order_reaches_the_portal(front: Front) -> None:
     [decision_id] = received.all("X-Decision-Id")
     assert front.entries()[-1]["decision_id"] == decision_id
     assert front.entries()[-1]["action"] == "submit_todo"
+    assert {"todo", "request"} <= front.entries()[-1]["tokens"].keys()
 
 
 @every_proxy
@@ -242,12 +254,7 @@ def test_people_notice_nothing(front: Front, caller: Caller) -> None:
 @pytest.mark.parametrize("caller", [Person(), BOT])
 def test_the_portals_own_refusal_is_its_own(front: Front, caller: Caller) -> None:
     """A 403 of the portal's reaches the client as the portal wrote it."""
-    target = "/forbidden" if caller == Person() else "/static/../forbidden"
-    if caller == BOT:
-        target = "/todos"
-        assert front.send(target, caller).status == 200
-        return
-    answer = front.send(target, caller)
+    answer = front.send("/todos?forbidden", caller)
     assert (answer.status, answer.body) == (403, FORBIDDEN)
 
 
@@ -312,8 +319,12 @@ def test_nothing_forged_gets_a_bot_further(front: Front) -> None:
 
 
 @every_proxy
-@pytest.mark.parametrize("caller", [BOT, Person(), None])
-def test_nothing_forged_reaches_the_portal(front: Front, caller: Caller | None) -> None:
+@pytest.mark.parametrize(
+    ("caller", "identity"), [(BOT, "acme-1"), (Person(), ""), (None, "unmarked")]
+)
+def test_nothing_forged_reaches_the_portal(
+    front: Front, caller: Caller | None, identity: str
+) -> None:
     """What only the proxy may say reaches the portal from the proxy, or not at all."""
     target = "/static/app.css" if caller is None else "/todos"
     data = front.data(target, caller)
@@ -326,22 +337,21 @@ def test_nothing_forged_reaches_the_portal(front: Front, caller: Caller | None) 
             assert received.target == target
             values = [(name, value) for name, value in received.fields if VALUE in value]
             assert values == [], lines
-            names = {Person(): "", None: "unmarked"}
-            assert account(received) == names.get(caller, "acme-1")
+            assert account(received) == identity
     assert exchange(front.port, forged(data, *plain)).status == 200
 
 
 @every_proxy
-@pytest.mark.parametrize("listed", ["X-Automation-Account", "x-decision-id", "Cookie"])
-def test_a_client_cannot_have_the_identity_taken_away(front: Front, listed: str) -> None:
+def test_a_client_cannot_have_the_identity_taken_away(front: Front) -> None:
     """Naming the identity as a field of the connection's own does not make a bot a person."""
-    data = front.data("/todos").replace(
-        b"Connection: close", f"Connection: close, {listed}".encode()
-    )
-    exchange(front.port, data)
-    for received in front.portal.take():
-        assert account(received) == "acme-1"
-        assert received.all("X-Decision-Id") != []
+    for target, own in (("/todos", "close"), ("/updates", "Upgrade")):
+        for listed in ("X-Automation-Account", "x-decision-id", "Cookie", "X-Forwarded-Uri"):
+            plain = front.data(target).replace(b"Connection: close\r\n", b"")
+            lines = [f"Connection: {own}, {listed}", *HANDSHAKE, "Upgrade: websocket"]
+            knock(front.port, forged(plain, *(lines[:1] if own == "close" else lines)))
+            for received in front.portal.take():
+                assert account(received) == "acme-1"
+                assert received.all("X-Decision-Id") != []
 
 
 @every_proxy
@@ -423,6 +433,16 @@ def test_another_method_than_the_requests_own_gets_a_bot_nowhere(front: Front) -
     assert front.portal.take() == []
 
 
+@every_proxy
+def test_what_is_the_services_own_is_nothing_of_the_portals(front: Front) -> None:
+    """A client that asks for the service's own paths is judged like any other."""
+    for target in ("/forward-auth", "/forward-auth/todos", "/denied", "/access/v1/evaluation"):
+        assert is_denied(front.send(target), "unknown-action")
+    inside = front.send("/_automation_rules", Person())
+    assert inside.status == (404 if front.name == "nginx" else 200)
+    assert len(front.portal.take()) == (front.name != "nginx")
+
+
 # --- websockets ---------------------------------------------------------------------------------
 
 
@@ -467,15 +487,16 @@ UPGRADES: Final = (
 )
 """Handshakes that are no websocket's, or only half of one."""
 
+HANDSHAKE: Final = ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
+
 
 @every_proxy
 def test_a_connection_becomes_a_websocket_or_nothing(front: Front) -> None:
     """No other protocol, and no half handshake, leads past what was judged."""
     for lines in UPGRADES:
         for target in ("/todos", "/updates", "/static/app.css"):
-            key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"
             plain = front.data(target).replace(b"Connection: close\r\n", b"")
-            data = forged(plain, *lines, *key)
+            data = forged(plain, *lines, *HANDSHAKE)
             answer = knock(front.port, data)
             for received in front.portal.take():
                 upgrade = [value.lower() for value in received.all("Upgrade")]
@@ -483,6 +504,7 @@ def test_a_connection_becomes_a_websocket_or_nothing(front: Front) -> None:
                 # A route for websockets lets nothing else through, and the reverse.
                 assert (target == "/updates") is (upgrade == ["websocket"]), lines
                 assert answer.startswith(b"HTTP/1.1 101 " if upgrade else b"HTTP/1.1 200 "), lines
+    assert front.service.handshakes == 0
 
 
 def knock(port: int, data: bytes) -> bytes:
@@ -621,3 +643,28 @@ def test_one_nginx_may_have_two_services(house: House, tmp_path: Path) -> None:
             assert answer.headers["retry-after"] == str(13 * 60 * 60 + 30 * 60)
             assert answer.json["decision_id"] == front.entries()[-1]["decision_id"]
     assert house.portal.take() == []
+
+
+def test_services_of_their_own_stand_in_for_each_other(house: House, tmp_path: Path) -> None:
+    """Two `automation-rules serve` behind one nginx: when one is killed, the other goes on."""
+    pair = Ed25519PrivateKey.generate()
+    private = pair.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    key = tmp_path / "mark.pub"
+    key.write_bytes(pair.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    options: list[str | Path] = ["--forward-auth", "nginx", "--routes", EXAMPLES / "routes.toml"]
+    options += ["--mark-key", key, "--session-cookie", "portal_session"]
+    house.world.clock.move_to(WORKDAY)
+    mark = Marks(private, clock=house.world.clock).sign(BOT, "s-1")
+    cookies = f"portal_session=s-1; {COOKIE}={mark}"
+    with Service(house.world, *options) as one, Service(house.world, *options) as other:
+        ports = [int(service.url.rpartition(":")[2]) for service in (one, other)]
+        with running("nginx", tmp_path, house.portal.port, *ports) as port:
+            house.portal.take()
+            for still_two in (True, False):
+                for _ in range(4):
+                    assert exchange(port, request("/todos", Cookie=cookies)).status == 200
+                    denied = exchange(port, request("/payments", Cookie=cookies))
+                    assert is_denied(denied, "unknown-action")
+                if still_two:
+                    one.process.kill()
+    assert [received.target for received in house.portal.take()] == ["/todos"] * 8
