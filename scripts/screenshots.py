@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
 
 from bot import demonstration, rent_roll  # noqa: E402
-from bot.__main__ import TUESDAY  # noqa: E402
+from bot.__main__ import SATURDAY, TUESDAY  # noqa: E402
 from bot.pages import Portal, RefusedError, open_portal  # noqa: E402
 
 from automation_rules import TodoKind  # noqa: E402
@@ -40,14 +40,16 @@ def main() -> None:
             found: str = re.findall(r": ([0-9]{6}) is your", text)[-1]
             return found
 
+        home = Path(folder)
         with (
-            demonstration.portal_at(None, Path(folder) / "portal", TUESDAY, file) as address,
-            open_portal(address) as portal,
+            demonstration.portal_at(None, home / "tuesday", TUESDAY, file) as tuesday,
+            demonstration.portal_at(None, home / "saturday", SATURDAY) as saturday,
+            open_portal(tuesday) as portal,
         ):
             portal.page.set_viewport_size(SIZE)
             to_do(portal, code)
-            refusal(portal)
             compliance(portal.another(), code)
+            refusal(portal.another(), saturday)
 
 
 def sign_in(portal: Portal, username: str, code: Callable[[], str]) -> None:
@@ -67,26 +69,33 @@ def to_do(portal: Portal, code: Callable[[], str]) -> None:
         portal.answer(roll[found.name, found.postcode].answers(KIND))
         portal.press("Continue")
     take(portal, "to-do")
-
-
-def refusal(portal: Portal) -> None:
-    """Ask for an alternative payment arrangement, in Welsh."""
-    portal.go("/language/cy?next=/to-dos/")
-    with suppress(RefusedError):
+    with suppress(RefusedError):  # for the compliance officer to see
         portal.go("/tenants/1/requests/request_apa/")
+
+
+def refusal(portal: Portal, address: str) -> None:
+    """Sign in on a Saturday, in Welsh."""
+    portal.address = address
+    portal.page.set_viewport_size(SIZE)
+    portal.go("/language/cy?next=/sign-in/")
+    for name, text in (("username", BOT), ("password", demonstration.PASSWORD)):
+        portal.page.locator(f"[name=auth-{name}]").fill(text)
+    with suppress(RefusedError):
+        portal.press("Mewngofnodi")
     take(portal, "refusal")
 
 
 def compliance(portal: Portal, code: Callable[[], str]) -> None:
     """Look at what was decided, as the compliance officer."""
-    portal.page.set_viewport_size(SIZE)
+    portal.page.set_viewport_size(SIZE | {"width": 1000})
     sign_in(portal, OFFICER, code)
     portal.go("/compliance/")
+    portal.page.get_by_role("table").evaluate("table => table.scrollIntoView()")
     take(portal, "compliance")
 
 
 def take(portal: Portal, name: str) -> None:
-    """Keep what a reader of the page sees without scrolling."""
+    """Keep what the window shows of the page."""
     portal.page.screenshot(path=IMAGES / f"{name}.png")
 
 
