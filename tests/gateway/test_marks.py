@@ -288,6 +288,9 @@ def test_a_key_is_read_from_a_file(tmp_path: Path) -> None:
     [
         (lambda: marks(PUBLIC).sign(Person(), SESSION), "/mark_key"),
         (lambda: marks().sign(Person(), ""), "/session"),
+        (lambda: marks().sign(Person(), '"quoted"'), "/session"),
+        (lambda: marks().sign(Person(), "a b"), "/session"),
+        (lambda: marks().sign(Person(), "é"), "/session"),
         (lambda: marks().sign(Person(), SESSION, lasts=timedelta(0)), "/lasts"),
         (lambda: marks().sign(Automation(None), SESSION), "/account_id"),
         (lambda: marks().sign(Automation(""), SESSION), "/account_id"),

@@ -94,14 +94,15 @@ class Marks:
         ``session`` is the value of the portal's own session cookie, as it will be sent.
 
         Raises:
-            InvalidInputError: the key is a public one, the session or the account's id is empty,
-                or the mark would not last.
+            InvalidInputError: the key is a public one, nobody can be told by such a session or
+                account, or the mark would not last.
             ClockError: the time cannot be read.
         """
         if self._signs is None:
             raise _wrong("is a public key, which only reads marks: sign with the private one")
-        if not session:
-            raise InvalidInputError([FieldError("/session", "must not be empty")])
+        if not _VALUE.fullmatch(session):
+            problem = 'must be what a cookie holds without quotes: visible ASCII, without , ; " \\'
+            raise InvalidInputError([FieldError("/session", problem)])
         if lasts < timedelta(seconds=1):
             raise InvalidInputError([FieldError("/lasts", "must be a second or longer")])
         claims: dict[str, Any] = {"session": _digest(session)}
