@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from demo_portal.clock import portal_clock
 from demo_portal.jinja import language
+from demo_portal.systems import system_at
 from django.conf import settings
 from django.contrib.auth import get_user
-from django.core.handlers.wsgi import WSGIRequest
+from django.core.handlers.wsgi import WSGIRequest, get_path_info
 from django.db import close_old_connections
 from django.http import HttpResponse
 from django.utils.translation import get_language_from_request
@@ -30,6 +31,7 @@ from automation_rules.gateway import Automation, Person, Visitor, open_gateway
 from automation_rules.gateway.problems import denial
 from automation_rules.gateway.wsgi import AutomationRulesMiddleware
 
+from . import navigation
 from .library import policy, registry
 from .models import ToDo
 from .todos.views import form_fingerprint
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from automation_rules.gateway import Caller, Gateway
 
 ROUTES = Path(__file__).with_name("routes.toml")
+PEOPLE_ONLY = settings.BASE_DIR / "people_only.toml"
+"""The policy of every other system: no bot does anything there, whatever the address."""
+
 USER = "landlord_portal.user"
 """Where in the environment the signed-in user is; no client can set it."""
 
@@ -61,10 +66,24 @@ def gateway() -> Gateway:
     )
 
 
+@cache
+def people_only() -> Gateway:
+    """Return this process's gateway in front of the other systems, for which there is no route."""
+    return _opened.enter_context(
+        open_gateway(settings.PORTAL_STATE, policy=PEOPLE_ONLY, clock=portal_clock())
+    )
+
+
+def gateway_at(path: str) -> Gateway:
+    """Return the gateway of the system that a page belongs to."""
+    return gateway() if system_at(path) is navigation else people_only()
+
+
 def close() -> None:
-    """Close the gateway; the next one that asks opens another."""
+    """Close the gateways; the next one that asks opens another."""
     _opened.close()
     gateway.cache_clear()
+    people_only.cache_clear()
 
 
 def caller_of(user: Any) -> Caller:
@@ -117,7 +136,9 @@ def guarded(portal: WSGIApplication) -> WSGIApplication:
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ["HTTP_ACCEPT_LANGUAGE"] = get_language_from_request(WSGIRequest(environ))
-        guard = AutomationRulesMiddleware(portal, gateway(), identify, refine)
+        # As Django will read it: whatever else it begins with is the Landlord Portal's.
+        stands_at = gateway_at(get_path_info(environ))
+        guard = AutomationRulesMiddleware(portal, stands_at, identify, refine)
         try:
             return guard(environ, start_response)
         finally:
