@@ -41,6 +41,8 @@ def _tabs(user: User, here: str) -> list[dict[str, Any]]:
         for name, text, role in TABS
         if user.landlord_id and (role is None or user.has_role(role))
     ]
+    if user.is_compliance_officer:
+        tabs.append(_tab("compliance", "Compliance", here))
     if user.is_administrator:
         tabs.append(_tab("notices", "Notices", here))
     tabs.append({"text": _("Sign out"), "href": reverse("sign_out")})

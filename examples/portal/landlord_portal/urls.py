@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from . import payments, properties, sign_in, tenants, updates, users
+from . import compliance, payments, properties, sign_in, tenants, updates, users
 
 urlpatterns = [
     path("", sign_in.Landing.as_view(), name="landing"),
@@ -32,4 +32,18 @@ urlpatterns = [
     path("notices/", updates.Notices.as_view(), name="notices"),
     path("notices/publish/", updates.PublishNotice.as_view(), name="publish_notice"),
     path("notices/form/", updates.ChangeForm.as_view(), name="change_form"),
+    path("compliance/", compliance.Decisions.as_view(), name="compliance"),
+    path("compliance/<int:index>/", compliance.OneDecision.as_view(), name="decision"),
+    path("compliance/verification/", compliance.VerifyLog.as_view(), name="verify_log"),
+    path(
+        "compliance/reports/<int:days>/<str:kind>/",
+        compliance.Reports.as_view(),
+        name="compliance_report",
+    ),
+    path("compliance/automation/", compliance.Automation.as_view(), name="automation"),
+    path("compliance/automation/pause/", compliance.Pause.as_view(), name="pause_all"),
+    path("compliance/automation/pause/<str:account>/", compliance.Pause.as_view(), name="pause"),
+    path("compliance/automation/resume/", compliance.Resume.as_view(), name="resume_all"),
+    path("compliance/automation/resume/<str:account>/", compliance.Resume.as_view(), name="resume"),
+    path("compliance/forms/<str:kind>/", compliance.RecordTest.as_view(), name="record_test"),
 ]
