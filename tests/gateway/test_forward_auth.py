@@ -428,6 +428,7 @@ def test_without_the_time_nobody_passes(world: World) -> None:
     with serving(world, clock=Stopped(WORKDAY)) as services:
         for service, caller in product(services.values(), (BOT, Person(), None)):
             assert is_denied(service.ask("/todos", caller), "clock-unreadable")
+            assert service.ask("/sign-out", caller, "POST").status == 200
 
 
 def test_a_state_that_is_gone_denies_bots_and_not_people(world: World) -> None:
@@ -619,6 +620,7 @@ def test_only_a_named_proxy_is_answered(world: World) -> None:
             ("nginx", "", "/session_cookie"),
             ("nginx", "a b", "/session_cookie"),
             ("nginx", "a=b", "/session_cookie"),
+            ("nginx", COOKIE, "/session_cookie"),
         ):
             with pytest.raises(InvalidInputError) as caught:
                 forward_auth_routes(

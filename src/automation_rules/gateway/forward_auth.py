@@ -33,7 +33,8 @@ from ..leaf_reasons import read_entry, reasons
 from ..request import Context, LandlordFacts, Request, Resource, Subject
 from ..texts import ui
 from .callers import Automation, Person, Visitor
-from .core import UNKNOWN_ROUTE, Passage
+from .core import Passage
+from .marks import COOKIE
 from .problems import denial, problem_title
 from .shells import THROUGH, named
 from .tracing import trace_id_of
@@ -100,6 +101,9 @@ def forward_auth_routes(
         raise InvalidInputError([FieldError("/adapter", problem)])
     if not _COOKIE_NAME.fullmatch(session_cookie):
         problem = "must be the name of a cookie: letters, digits and other visible ASCII"
+        raise InvalidInputError([FieldError("/session_cookie", problem)])
+    if session_cookie == COOKIE:
+        problem = "must be the portal's own session cookie, not the mark's"
         raise InvalidInputError([FieldError("/session_cookie", problem)])
     asked = _ForwardAuth(gateway, store, marks, _ADAPTERS[adapter], session_cookie)
     return [_Questions(asked.answer), Route(DENIED_PATH, asked.tell, methods=["GET"])]
@@ -263,10 +267,8 @@ class _ForwardAuth:
         fields = _Fields(scope["headers"])
         caller = None
         try:
-            caller = self._marks.read_cookies(fields.cookies(), self._session_cookie)
+            caller = self._caller(fields)
             caller, passage = await self._ask(caller, scope, fields)
-        except ClockError as error:
-            passage = self._gateway.undecided(None, UNKNOWN_ROUTE, error)
         except Exception as error:
             passage = self._gateway.refuse_unreadable(error)
         decision = passage.decision
@@ -298,6 +300,13 @@ class _ForwardAuth:
             except Exception as error:
                 _events.warning("denial_not_found", problem=type(error).__name__)
         return self._denial(passage or _untold(decision_id), decision_id, fields)
+
+    def _caller(self, fields: _Fields) -> Caller | None:
+        try:
+            return self._marks.read_cookies(fields.cookies(), self._session_cookie)
+        except ClockError:
+            # The gateway will find so too, and say it; but whoever wants to leave may.
+            return None
 
     async def _ask(
         self, caller: Caller | None, scope: Scope, fields: _Fields
