@@ -10,11 +10,11 @@ demo: .venv/ready ## the main job: register a landlord, run pre-flight checks, v
 
 PORT ?= 8000
 TIME ?=
-portal: portal-assets ## the reference portal, begun afresh; TIME=2027-06-01T09:00:00+01:00 stops its clock
+portal: portal-assets ## the reference portal, begun afresh; TIME=2027-06-01T09:00:00+01:00 sets its clock
 	rm -rf examples/portal/var
 	PORTAL_TIME=$(TIME) $(BIN)/python examples/portal/manage.py migrate --verbosity 0
 	PORTAL_TIME=$(TIME) $(BIN)/python examples/portal/manage.py seed_demo
-	PORTAL_TIME=$(TIME) $(BIN)/python examples/portal/manage.py runserver --noreload $(PORT)
+	PORTAL_TIME=$(TIME) $(BIN)/python examples/portal/manage.py serve --port $(PORT)
 
 PORTAL ?=
 MISBEHAVE ?=

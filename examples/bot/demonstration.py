@@ -24,8 +24,7 @@ MANAGE = Path(__file__).resolve().parents[1] / "portal" / "manage.py"
 PASSWORD = "only for the demonstration"
 PERSON = "officer-7"
 TODOS = "6"
-"""To-dos of each landlord. The clock stands still: whatever is done counts as done in one minute,
-and the portal pauses an account at 120 requests in one."""
+"""To-dos of each landlord: enough to see, and soon done."""
 
 PATIENCE = 60
 """How many seconds the portal may take to answer for the first time."""
@@ -60,7 +59,7 @@ def register(directory: Path) -> None:
 def portal_at(
     address: str | None, directory: Path, at: str, messages: IO[bytes] | None = None
 ) -> Iterator[str]:
-    """Give the address of the portal that runs; without one, start one whose clock stands still.
+    """Give the address of the portal that runs; without one, start one at that time.
 
     Text messages are shown on standard error, unless they are to be written to ``messages``.
     """

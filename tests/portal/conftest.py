@@ -25,6 +25,7 @@ PORTAL = Path(__file__).resolve().parents[2] / "examples" / "portal"
 _HOME = tempfile.TemporaryDirectory(prefix="portal-")
 os.environ["PORTAL_HOME"] = _HOME.name
 os.environ["PORTAL_TIME"] = "2027-06-01T09:00:00+01:00"
+os.environ["PORTAL_CLOCK"] = "automation_rules.FrozenClock"
 os.environ["DJANGO_SETTINGS_MODULE"] = "demo_portal.settings"
 # Playwright keeps an event loop in the tests' thread, and Django would not work beside it.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"

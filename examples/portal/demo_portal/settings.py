@@ -5,7 +5,8 @@
 - ``PORTAL_STATE``: the URL of the rules' state; default SQLite in the home.
 - ``PORTAL_BACK_OFFICE``: the SQLAlchemy URL of the council's back office, which is only read;
   default SQLite in the home.
-- ``PORTAL_TIME``: an instant with its UTC offset at which the portal's clock stands still.
+- ``PORTAL_TIME``: an instant with its UTC offset to which the portal's clock is set at the start.
+- ``PORTAL_CLOCK``: the kind of clock that is set; default one that goes on, for tests another.
 - ``PORTAL_IDLE_SECONDS``: how long a signed-in user may do nothing; default 20 minutes.
 - ``PORTAL_HOSTS``: host names, separated by commas; default this machine's own.
 - ``PORTAL_HTTPS``: ``1`` when it is served by https: cookies then travel by https alone.
@@ -59,6 +60,7 @@ DEBUG = False
 ALLOWED_HOSTS = os.environ.get("PORTAL_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 
 PORTAL_TIME = os.environ.get("PORTAL_TIME")
+PORTAL_CLOCK = os.environ.get("PORTAL_CLOCK", "demo_portal.clock.SetClock")
 PORTAL_IDLE_SECONDS = int(os.environ.get("PORTAL_IDLE_SECONDS", "1200"))
 PORTAL_STATE = os.environ.get("PORTAL_STATE", f"sqlite:///{HOME / 'state.sqlite3'}")
 PORTAL_BACK_OFFICE = os.environ.get(
