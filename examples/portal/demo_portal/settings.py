@@ -2,7 +2,8 @@
 
 - ``PORTAL_HOME``: the directory for what the portal keeps; default ``var`` beside ``manage.py``.
 - ``PORTAL_DATABASE``: ``postgresql://user:password@host:port/name``; default SQLite in the home.
-- ``PORTAL_STATE``: the URL of the rules' state; default SQLite in the home.
+- ``PORTAL_STATE``: the URL of the rules' state; default SQLite in the home. For PostgreSQL set
+  ``AUTOMATION_RULES_WRAPPING_KEY`` as well.
 - ``PORTAL_BACK_OFFICE``: the SQLAlchemy URL of the council's back office, which is only read;
   default SQLite in the home.
 - ``PORTAL_TIME``: an instant with its UTC offset to which the portal's clock is set at the start.
