@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from .commits import append_to_server, shared_commits
 from .deciding import decide, decide_growth
 from .exporting import export_log, prove
+from .gateway import gateway
 from .hours import windows
 from .log import append, log_growth, verify
 from .measure import FULL, NORMAL
@@ -46,6 +47,7 @@ BENCHMARKS: Final[dict[str, Callable[[Size], Iterator[Row]]]] = {
     "export": export_log,
     "proof": prove,
     "replay": replay_log,
+    "gateway": gateway,
     "check": check,
     "growth": growth,
     "memory": peak_memory,
@@ -56,6 +58,9 @@ _LIBRARIES: Final = (
     "pydantic",
     "holidays",
     "SQLAlchemy",
+    "Django",
+    "Starlette",
+    "uvicorn",
     "psycopg",
     "cryptography",
 )
