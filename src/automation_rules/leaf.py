@@ -303,7 +303,7 @@ class _Kept(dict[Any, tuple[object, _T]]):
         return kept
 
 
-_MOST_KEPT: Final = 256
+_MOST_KEPT: Final = 1024
 
 _checks: Final[_Kept[str]] = _Kept()
 
