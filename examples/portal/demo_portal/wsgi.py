@@ -2,12 +2,10 @@
 
 import os
 
-from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "demo_portal.settings")
 _portal = get_wsgi_application()
-os.environ.setdefault("AUTOMATION_RULES_HEADS", str(settings.HOME / "heads.sqlite3"))
 
 from landlord_portal.automation import guarded  # noqa: E402
 

@@ -7,6 +7,7 @@ knows: who is signed in, which kind a to-do is of, and what its form looks like 
 from __future__ import annotations
 
 import atexit
+import os
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -30,6 +31,7 @@ from automation_rules.enforcer import Step
 from automation_rules.gateway import Automation, Person, Visitor, open_gateway
 from automation_rules.gateway.problems import denial
 from automation_rules.gateway.wsgi import AutomationRulesMiddleware
+from automation_rules.remembered_heads import HEADS_VARIABLE
 
 from . import navigation
 from .library import policy, registry
@@ -61,16 +63,20 @@ atexit.register(_opened.close)
 @cache
 def gateway() -> Gateway:
     """Return this process's gateway, opened when it is first asked for."""
-    return _opened.enter_context(
-        open_gateway(settings.PORTAL_STATE, policy=policy(), routes=ROUTES, clock=portal_clock())
-    )
+    return _open(policy=policy(), routes=ROUTES)
 
 
 @cache
 def people_only() -> Gateway:
     """Return this process's gateway in front of the other systems, for which there is no route."""
+    return _open(policy=PEOPLE_ONLY)
+
+
+def _open(**options: Any) -> Gateway:
+    # The log's heads are remembered with what else the portal keeps, unless told otherwise.
+    os.environ.setdefault(HEADS_VARIABLE, str(settings.HOME / "heads.sqlite3"))
     return _opened.enter_context(
-        open_gateway(settings.PORTAL_STATE, policy=PEOPLE_ONLY, clock=portal_clock())
+        open_gateway(settings.PORTAL_STATE, clock=portal_clock(), **options)
     )
 
 
