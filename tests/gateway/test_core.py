@@ -186,6 +186,15 @@ def ask(gateway: Gateway, step: Step, asynchronous: bool) -> Passage:
     return asyncio.run(gateway.ask_async(BOT, step)) if asynchronous else gateway.ask(BOT, step)
 
 
+def test_what_this_process_changed_takes_effect_at_once(world: World, gateway: Gateway) -> None:
+    """A portal that has changed an account itself needs not wait for its facts to grow old."""
+    assert gateway.ask(BOT, LIST).allowed
+    with world.registry() as registry:
+        registry.pause_account("acme-1", "made-up reason")
+    gateway.forget("acme-1")
+    assert codes(gateway.ask(BOT, LIST)) == [("suspension", "account_paused")]
+
+
 def test_new_policy_takes_effect_within_a_second(world: World, tmp_path: Path) -> None:
     """A policy file that is replaced decides the next request, a second later."""
     path = tmp_path / "policy.toml"
