@@ -20,7 +20,9 @@ from markdown_it import MarkdownIt
 import automation_rules
 from automation_rules.checks import STANDARD_CHECKS
 from automation_rules.clock import SystemClock
+from automation_rules.remembered_heads import HEADS_VARIABLE
 from automation_rules.terms import clauses_of
+from automation_rules.vault import WRAPPING_KEY_VARIABLE
 from doc_pages import (
     LANGUAGES,
     NOW,
@@ -51,6 +53,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A directory of its own to run a page in, with a clock that stands at `NOW`."""
     for name, value in prepare(tmp_path).items():
         monkeypatch.setenv(name, value)
+    for name in (HEADS_VARIABLE, WRAPPING_KEY_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
     now = datetime.fromisoformat(NOW).astimezone(UTC)
     monkeypatch.setattr(SystemClock, "now", lambda _: now)
     work = tmp_path / "work"
