@@ -11,7 +11,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from .checks import broken, evaluate, readings_of
+from .checks import Check, broken, evaluate, readings_of
 from .checks.base import earliest
 from .decision import Decision, Finding, Outcome, PolicyInfo
 from .errors import FieldError, InvalidPolicyError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .activity import ActivityLimits
-    from .checks import Check
     from .decision import Obligation
     from .request import Request
     from .texts import Text
@@ -50,7 +49,7 @@ class Policy:
     no part in a decision.
     """
 
-    __slots__ = ("_evaluators", "checks", "info", "monitor", "readings", "title")
+    __slots__ = ("_evaluators", "_timed", "checks", "info", "monitor", "readings", "title")
 
     checks: tuple[Check, ...]
     info: PolicyInfo
@@ -92,6 +91,8 @@ class Policy:
             raise InvalidPolicyError(errors)
         self.readings = check_readings(readings_of(self.checks))
         self._evaluators = tuple((check.evaluate, check) for check in self.checks)
+        # The others never name an instant.
+        self._timed = tuple(check for check in self.checks if _looks_at_time(check))
         self.info = PolicyInfo(id, version, _digest(self._describe(id, version)))
 
     def __repr__(self) -> str:
@@ -177,7 +178,7 @@ class Policy:
         None when nothing ends it; ``request.time`` itself when a check cannot say.
         """
         try:
-            for later in _moments(request, self.checks):
+            for later in _moments(request, self._timed):
                 if not self.decide(later).allowed:
                     return later.time
         except Exception:
@@ -192,6 +193,11 @@ class Policy:
             for check in self.checks
             if check.obligation and evaluate(check, later).outcome is Outcome.FAIL
         )
+
+
+def _looks_at_time(check: Check) -> bool:
+    asked = getattr(check, "next_change", None)
+    return getattr(asked, "__func__", None) is not Check.next_change
 
 
 def _moments(request: Request, checks: Iterable[Check]) -> Iterator[Request]:
