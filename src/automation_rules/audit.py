@@ -587,9 +587,16 @@ def mask(
         NotRecordedError: it could not be masked, and the answer must be a denial.
     """
     try:
-        return draft_decision(decision, readings=readings, request_id=request_id, trace_id=trace_id)
+        draft = draft_decision(
+            decision, readings=readings, request_id=request_id, trace_id=trace_id
+        )
+        # An entry that cannot be written must not be in one commit with others.
+        draft.require_fit()
+    except NotRecordedError:
+        raise
     except Exception as error:
         raise _not_recorded(error) from error
+    return draft
 
 
 def _entries(rows: Sequence[tuple[Any, ...]], first: int, after: int) -> Iterator[Entry]:

@@ -46,7 +46,6 @@ __all__ = [
     "LEASE_DURATION",
     "Enforcer",
     "FactsSource",
-    "Hold",
     "Recorder",
     "Step",
     "Verdict",
@@ -104,16 +103,6 @@ class Verdict:
     decision: Decision
     receipt: Receipt | None = None
     trouble: LogError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A lease as one step met it: who runs, whether it is new, whether the step ends it."""
-
-    account_id: str
-    running: tuple[str, ...]
-    is_new: bool = False
-    leaves: bool = False
 
 
 class FactsSource(Protocol):
@@ -187,15 +176,16 @@ class Enforcer:
         now = self._clock.now()
         if portal_time is not None:
             self._compare_clocks(now, portal_time)
-        decision, hold = self.judge(account_id, step, at=now)
+        decision = self.judge(account_id, step, at=now)
         try:
             self._log.check_rollback()
             receipt = self._log.record(decision, readings=self._policy.readings)
         except LogError as error:
-            self.settle(hold, allowed=step.action is Action.SIGN_OUT)
-            return Verdict(not_recorded(decision), trouble=error)
-        self.settle(hold, allowed=decision.allowed)
-        return Verdict(decision, receipt)
+            verdict = Verdict(not_recorded(decision), trouble=error)
+        else:
+            verdict = Verdict(decision, receipt)
+        self.leave(account_id, step)
+        return verdict
 
     def decide(
         self, account_id: str, step: Step, *, at: datetime, sms_code: SmsCode | None = None
@@ -209,48 +199,50 @@ class Enforcer:
             StoreError: the registry cannot be read.
         """
         facts = self._facts(account_id, step, at)
-        running = None
-        if (leases := self._leases_that_count) is not None:
-            holders = leases.running(facts.landlord.id, at)
-            running = tuple(dict.fromkeys((*holders, account_id)))
-        request = request_from_registry(facts, step, at, margin=self._margin, running=running)
+        request = self._request(facts, step, at)
         if sms_code is not None:
             request = replace(request, subject=replace(request.subject, sms_code=sms_code))
         return self.answer(request)
 
-    def judge(self, account_id: str, step: Step, *, at: datetime) -> tuple[Decision, Hold | None]:
-        """Decide at the present instant ``at``, with the lease that the step needs, if any.
+    def judge(self, account_id: str, step: Step, *, at: datetime) -> Decision:
+        """Decide at the present instant ``at``, with the lease that the step needs.
 
-        Give the lease, with what came of the decision, to `settle`.
+        A step that is denied takes none, and renews none: so none has to be given back, which
+        could be in use by another step of the same account by then.
 
         Raises:
             NotRegisteredError: there is no such account.
-            StoreError: the registry cannot be read.
+            StoreError: the registry cannot be read, or a lease cannot be taken.
         """
         facts = self._facts(account_id, step, at)
-        hold = None
-        if (leases := self._leases_that_count) is not None:
-            landlord = facts.landlord.id
-            if step.action is Action.SIGN_OUT:
-                hold = Hold(account_id, leases.running(landlord, at), leaves=True)
-            else:
-                lease = leases.take(account_id, landlord, at, self._lease_duration)
-                hold = Hold(account_id, lease.running, is_new=lease.new)
-        request = request_from_registry(
-            facts, step, at, margin=self._margin, running=None if hold is None else hold.running
-        )
-        return self.answer(request), hold
+        request = self._request(facts, step, at)
+        decision = self.answer(request)
+        leases = self._leases_that_count
+        if leases is None or not decision.allowed or step.action is Action.SIGN_OUT:
+            return decision
+        lease = leases.take(account_id, facts.landlord.id, at, self._lease_duration)
+        if lease.running == request.context.landlord.running_accounts:
+            return decision
+        landlord = replace(request.context.landlord, running_accounts=lease.running)
+        return self.answer(replace(request, context=replace(request.context, landlord=landlord)))
 
-    def settle(self, hold: Hold | None, *, allowed: bool) -> None:
-        """Free a lease that was taken for nothing, or by whoever has left.
+    def leave(self, account_id: str, step: Step) -> None:
+        """Free the lease of a registered account whose ``step`` is to leave.
 
         Raises:
             StoreError: it could not be freed; it ends by itself.
         """
-        if hold is None or self._leases is None:
-            return
-        if hold.leaves or (hold.is_new and not allowed):
-            self._leases.release(hold.account_id)
+        leases = self._leases_that_count
+        if leases is not None and step.action is Action.SIGN_OUT:
+            leases.release(account_id)
+
+    def _request(self, facts: AccountFacts, step: Step, at: datetime) -> Request:
+        """Return the request that a step makes, as if the account had a lease already."""
+        running = None
+        if (leases := self._leases_that_count) is not None:
+            holders = leases.running(facts.landlord.id, at)
+            running = tuple(sorted({*holders, facts.account.id}))
+        return request_from_registry(facts, step, at, margin=self._margin, running=running)
 
     def _facts(self, account_id: str, step: Step, at: datetime) -> AccountFacts:
         if step.subject_type != AUTOMATION_ACCOUNT:

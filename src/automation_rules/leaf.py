@@ -67,6 +67,10 @@ _check_id: Final = re.compile(CHECK_ID)
 _code: Final = re.compile(CODE)
 _claim: Final = re.compile(CLAIM)
 
+_ANY_DIGEST: Final = "0" * 64
+_ANY_TOKEN: Final = "0" * 32
+"""As long as every digest and every token is."""
+
 _SUBJECT_TYPES: Final = ("automation_account",)
 _RESOURCE_TYPES: Final = ("todo", "portal")
 _SECTORS: Final = ("social",)
@@ -119,16 +123,32 @@ class Draft:
             keys[sealed.subject].seal_text(sealed.facts, entry=self.id, slot=sealed.slot)
             for sealed in self.sealed
         ]
+        digests = [(envelope.slot, envelope.digest) for envelope in envelopes]
+        tokens = [(envelope.slot, envelope.token) for envelope in envelopes]
+        return self._leaf(digests, tokens), envelopes
+
+    def require_fit(self) -> None:
+        """See that `finish` can be done: what it would raise fails all that share a commit.
+
+        Raises:
+            NotRecordedError: the leaf would be too large.
+            ValueError: a text holds a lone surrogate.
+        """
+        for sealed in self.sealed:
+            in_utf8(sealed.facts)
+        digests = [(sealed.slot, _ANY_DIGEST) for sealed in self.sealed]
+        tokens = [(sealed.slot, _ANY_TOKEN) for sealed in self.sealed]
+        self._leaf(digests, tokens)
+
+    def _leaf(self, digests: Iterable[tuple[str, str]], tokens: Iterable[tuple[str, str]]) -> bytes:
         before, between, after = self.text
-        digests = _object((envelope.slot, envelope.digest) for envelope in envelopes)
-        tokens = _object((envelope.slot, envelope.token) for envelope in envelopes)
-        leaf = in_utf8(f"{before}{digests}{between}{tokens}{after}")
+        leaf = in_utf8(f"{before}{_object(digests)}{between}{_object(tokens)}{after}")
         if len(leaf) > MAX_LEAF:
             raise NotRecordedError(
                 f"the entry would have {len(leaf)} bytes, and {MAX_LEAF} are the most: "
                 "give fewer closures, notices or accounts"
             )
-        return leaf, envelopes
+        return leaf
 
 
 def draft_decision(

@@ -357,4 +357,15 @@ def _overrides_method(query: str, headers: Mapping[str, str]) -> bool:
     if not query:
         return False
     names = (unquote_plus(part.partition("=")[0]) for part in re.split("[&;]", query))
-    return any(name.strip().lower() in _OVERRIDES for name in names)
+    return any(_variable(name) in _OVERRIDES for name in names)
+
+
+def _variable(name: str) -> str:
+    """Return the variable that a query's name becomes where more than one name becomes the same.
+
+    PHP drops blanks before it, what follows a NUL, and an index; of a dot, a blank and a bracket
+    that begins no index it makes "_".
+    """
+    name = name.lstrip().partition("\0")[0].rstrip().lower()
+    name = re.sub(r"(?<=.)\[.*", "", name, flags=re.DOTALL)
+    return re.sub(r"[. \[]", "_", name)

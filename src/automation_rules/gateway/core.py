@@ -39,7 +39,7 @@ from ..errors import (
 from ..group_commit import GroupCommit
 from ..routes import Public, Routes, load_routes
 from .callers import Person, Visitor
-from .current import CurrentFacts, CurrentPolicy
+from .current import FRESH_SECONDS, CurrentFacts, CurrentPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ..audit import Head, Receipt
     from ..clock import Clock
     from ..decision import Decision
-    from ..enforcer import FactsSource, Hold
+    from ..enforcer import FactsSource
     from ..monitor import ActivityMonitor
     from ..policy import Policy
     from ..store import Leases
@@ -103,8 +103,8 @@ class Watch(Protocol):
 class _Judged:
     decision: Decision
     readings: Mapping[str, str]
-    enforcer: Enforcer
-    hold: Hold | None
+    at: float
+    is_identifier: bool
 
 
 class Gateway:
@@ -188,11 +188,32 @@ class Gateway:
     ) -> Passage:
         try:
             judged = self._judge(account_id, step)
+            passage = self._record(account_id, step, judged, request_id, trace_id)
+            if self._is_late(judged):
+                judged = self._judge(account_id, step)
+                if not judged.decision.allowed:
+                    passage = self._record(account_id, step, judged, request_id, trace_id)
         except Exception as error:
             return self.undecided(account_id, step, error)
+        self._note(account_id, step, judged, passage)
+        return passage
+
+    def _record(
+        self,
+        account_id: str | None,
+        step: Step,
+        judged: _Judged,
+        request_id: str | None,
+        trace_id: str | None,
+    ) -> Passage:
+        future = None
         try:
-            receipt = self._submit(judged, request_id, trace_id).result(RECORD_SECONDS)
+            future = self._submit(judged, request_id, trace_id)
+            receipt = future.result(RECORD_SECONDS)
         except Exception as error:
+            if future is not None:
+                # What nobody waits for any more is better not recorded, where that can be helped.
+                future.cancel()
             return self._unrecorded(account_id, step, judged, error)
         return self._answer(account_id, step, judged, receipt)
 
@@ -222,17 +243,35 @@ class Gateway:
             if self._reads(account_id):
                 judged = await asyncio.to_thread(self._judge, account_id, step)
             else:
-                judged = self._judge(account_id, step)
+                judged = self._judge_once(account_id, step)
+                if self._is_doubtful(account_id, judged):
+                    judged = await asyncio.to_thread(self._judge_once, account_id, step)
+            passage = await self._record_async(account_id, step, judged, request_id, trace_id)
+            if self._is_late(judged):
+                judged = await asyncio.to_thread(self._judge, account_id, step)
+                if not judged.decision.allowed:
+                    passage = await self._record_async(
+                        account_id, step, judged, request_id, trace_id
+                    )
         except Exception as error:
             return self.undecided(account_id, step, error)
+        self._note(account_id, step, judged, passage)
+        return passage
+
+    async def _record_async(
+        self,
+        account_id: str | None,
+        step: Step,
+        judged: _Judged,
+        request_id: str | None,
+        trace_id: str | None,
+    ) -> Passage:
         try:
             recorded = asyncio.wrap_future(self._submit(judged, request_id, trace_id))
             async with asyncio.timeout(RECORD_SECONDS):
                 receipt = await recorded
         except Exception as error:
-            return await asyncio.to_thread(self._unrecorded, account_id, step, judged, error)
-        if judged.hold is not None:
-            return await asyncio.to_thread(self._answer, account_id, step, judged, receipt)
+            return self._unrecorded(account_id, step, judged, error)
         return self._answer(account_id, step, judged, receipt)
 
     def refuse_unreadable(self, error: Exception) -> Passage:
@@ -277,6 +316,10 @@ class Gateway:
         self._clock.now()
         return self._log.check_rollback()
 
+    def forget(self, account_id: str) -> None:
+        """Read what is registered about an account afresh: this process has just changed it."""
+        self._facts.forget(account_id)
+
     def observe(self, account_id: str, *, status: int) -> None:
         """Tell the monitor how the portal answered a bot that was let through: the HTTP status."""
         if self._monitor is not None and status >= _FIRST_ERROR:
@@ -314,26 +357,77 @@ class Gateway:
         return made[1]
 
     def _judge(self, account_id: str | None, step: Step) -> _Judged:
+        judged = self._judge_once(account_id, step)
+        if self._is_doubtful(account_id, judged):
+            judged = self._judge_once(account_id, step)
+        return judged
+
+    def _is_doubtful(self, account_id: str | None, judged: _Judged) -> bool:
+        """Whether facts that are denied by were read for another step, and must be read again.
+
+        A person may have entered the code or resumed the account since.
+        """
+        if judged.decision.allowed or account_id is None:
+            return False
+        return self._facts.forget(account_id, before=judged.at)
+
+    def _is_late(self, judged: _Judged) -> bool:
+        """Whether what was allowed has waited for the log for so long that it must be seen again.
+
+        The account may have been paused since, or the window may have closed.
+        """
+        decision = judged.decision
+        if not decision.allowed or decision.request.action is Action.SIGN_OUT:
+            return False
+        return monotonic() - judged.at >= FRESH_SECONDS
+
+    def _judge_once(self, account_id: str | None, step: Step) -> _Judged:
+        began = monotonic()
         enforcer = self._enforcer()
         at = self._clock.now()
-        decision, hold = self._decide(enforcer, account_id, step, at)
+        decision, is_identifier = self._decide(enforcer, account_id, step, at)
         if self.shadow:
             decision = decision.noted(_SHADOW)
-        if self._monitor is not None and account_id is not None and _is_account(step):
-            for activity in _activities(decision):
-                self._monitor.note(account_id, activity, todo=step.todo)
-        return _Judged(decision, enforcer.policy.readings, enforcer, hold)
+        return _Judged(decision, enforcer.policy.readings, began, is_identifier)
 
     def _decide(
         self, enforcer: Enforcer, account_id: str | None, step: Step, at: datetime
-    ) -> tuple[Decision, Hold | None]:
+    ) -> tuple[Decision, bool]:
+        """Decide, and tell whether an account could be registered by that identifier."""
+        is_identifier = account_id is not None
         if account_id is not None:
             try:
-                return enforcer.judge(account_id, step, at=at)
-            except (NotRegisteredError, InvalidInputError):
-                # No account has an identifier that cannot be one.
+                decision = enforcer.judge(account_id, step, at=at)
+            except NotRegisteredError:
                 pass
-        return enforcer.answer(request_from_stranger(account_id, step, at)), None
+            except InvalidInputError:
+                is_identifier = False
+            else:
+                self._leave(enforcer, account_id, step)
+                return decision, True
+        # What can be no identifier may not be writable either.
+        known_by = account_id if is_identifier else None
+        return enforcer.answer(request_from_stranger(known_by, step, at)), is_identifier
+
+    def _leave(self, enforcer: Enforcer, account_id: str, step: Step) -> None:
+        # At once: by the time that it is on record the account may be in use again.
+        try:
+            enforcer.leave(account_id, step)
+        except Exception as error:
+            # The lease ends by itself.
+            _events.warning("lease_not_freed", problem=_problem(error))
+
+    def _note(self, account_id: str | None, step: Step, judged: _Judged, passage: Passage) -> None:
+        """Tell the monitor what an account did; that the log failed it is none of its doing."""
+        if self._monitor is None or account_id is None or not judged.is_identifier:
+            return
+        if step.subject_type != AUTOMATION_ACCOUNT:
+            return
+        if passage.receipt is None:
+            self._monitor.note(account_id, Activity.REQUEST)
+            return
+        for activity in _activities(judged.decision):
+            self._monitor.note(account_id, activity, todo=step.todo)
 
     def _submit(
         self, judged: _Judged, request_id: str | None, trace_id: str | None
@@ -350,7 +444,6 @@ class Gateway:
         self, account_id: str | None, step: Step, judged: _Judged, receipt: Receipt
     ) -> Passage:
         decision = judged.decision
-        self._settle(judged, allowed=decision.allowed)
         return Passage(
             allowed=decision.allowed or self.shadow,
             decision=decision,
@@ -365,7 +458,6 @@ class Gateway:
     ) -> Passage:
         decision = not_recorded(judged.decision)
         _events.error("decision_not_recorded", problem=_problem(error))
-        self._settle(judged, allowed=decision.allowed)
         return Passage(
             allowed=decision.allowed or self.shadow,
             decision=decision,
@@ -373,13 +465,6 @@ class Gateway:
             step=step,
             account_id=account_id or UNMARKED,
         )
-
-    def _settle(self, judged: _Judged, *, allowed: bool) -> None:
-        try:
-            judged.enforcer.settle(judged.hold, allowed=allowed)
-        except Exception as error:
-            # The lease ends by itself.
-            _events.warning("lease_not_freed", problem=_problem(error))
 
     def _refuse(self, account_id: str | None, step: Step, code: str, error: Exception) -> Passage:
         _events.error("not_decided", code=code, problem=_problem(error))
@@ -394,10 +479,6 @@ class Gateway:
 
 def _policy(source: Policy | CurrentPolicy) -> Policy:
     return source.get() if isinstance(source, CurrentPolicy) else source
-
-
-def _is_account(step: Step) -> bool:
-    return step.subject_type == AUTOMATION_ACCOUNT
 
 
 def _activities(decision: Decision) -> Iterator[Activity]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from cachetools import LRUCache
@@ -39,12 +40,16 @@ SETTLED_SECONDS: Final = 0.2
 
 _TRIES: Final = 10
 
+_MOMENT: Final = 0.1
+"""How long a decision may take, at most, that must not wait for a file or the database."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Known:
     read: float
     at: datetime
-    facts: AccountFacts | NotRegisteredError
+    facts: AccountFacts | str
+    """What the registry knows, or why it knows nothing."""
 
 
 class CurrentFacts:
@@ -69,26 +74,42 @@ class CurrentFacts:
         known = self._fresh(account_id, at)
         if known is None:
             read = monotonic()
-            said: AccountFacts | NotRegisteredError
+            said: AccountFacts | str
             try:
                 said = self._registry.facts(account_id, at)
             except NotRegisteredError as error:
-                said = error
+                said = str(error)
             known = _Known(read, at, said)
             with self._turn:
-                self._known[account_id] = known
-        if isinstance(known.facts, NotRegisteredError):
-            raise NotRegisteredError(str(known.facts))
+                other = self._known.get(account_id)
+                if other is None or other.read <= read:
+                    self._known[account_id] = known
+        if isinstance(known.facts, str):
+            raise NotRegisteredError(known.facts)
         return known.facts
 
-    def is_fresh(self, account_id: str, at: datetime) -> bool:
-        """Whether `facts` can answer without reading."""
-        return self._fresh(account_id, at) is not None
+    def forget(self, account_id: str, *, before: float = inf) -> bool:
+        """Let an account be read afresh when it is next asked about; return whether it has to be.
 
-    def _fresh(self, account_id: str, at: datetime) -> _Known | None:
+        It has not when it was read since the instant ``before`` of `monotonic`.
+        """
         with self._turn:
             known = self._known.get(account_id)
-        if known is None or monotonic() - known.read >= FRESH_SECONDS:
+            if known is None or known.read >= before:
+                return False
+            del self._known[account_id]
+            return True
+
+    def is_fresh(self, account_id: str, at: datetime) -> bool:
+        """Whether `facts` can answer without reading, now and for a moment."""
+        return self._fresh(account_id, at, FRESH_SECONDS - _MOMENT) is not None
+
+    def _fresh(
+        self, account_id: str, at: datetime, seconds: float = FRESH_SECONDS
+    ) -> _Known | None:
+        with self._turn:
+            known = self._known.get(account_id)
+        if known is None or monotonic() - known.read >= seconds:
             return None
         # Closures and codes were read for one instant: a clock that jumped asks for another.
         return known if abs(at - known.at) < _FRESH else None
@@ -118,8 +139,8 @@ class CurrentPolicy:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether `get` can answer without looking at the file."""
-        return monotonic() - self._looked < FRESH_SECONDS
+        """Whether `get` can answer without looking at the file, now and for a moment."""
+        return monotonic() - self._looked < FRESH_SECONDS - _MOMENT
 
     def get(self) -> Policy:
         """Return the policy.
@@ -127,11 +148,15 @@ class CurrentPolicy:
         Raises:
             InvalidPolicyError: the file cannot be read any more: nothing is decided until it can.
         """
-        if not self.is_fresh:
+        if self._is_old:
             with self._turn:
-                if not self.is_fresh:
+                if self._is_old:
                     self._look()
         return self._policy
+
+    @property
+    def _is_old(self) -> bool:
+        return monotonic() - self._looked >= FRESH_SECONDS
 
     def _look(self) -> None:
         looked = monotonic()
@@ -140,16 +165,20 @@ class CurrentPolicy:
         self._looked = looked
 
     def _read(self) -> tuple[tuple[int, ...], Policy]:
+        watched, since = None, monotonic()
         for _ in range(_TRIES):
-            before = self._stat()
-            # The file system's clock is the machine's, whatever clock the rules go by.
-            age = SystemClock().now().timestamp() - before.st_mtime
-            if 0 <= age < SETTLED_SECONDS:
+            before = self._identity(stat := self._stat())
+            if before != watched:
+                watched, since = before, monotonic()
+            # The file system's clock is the machine's, whatever clock the rules go by; that of
+            # another machine may be ahead.
+            age = SystemClock().now().timestamp() - stat.st_mtime
+            if age < SETTLED_SECONDS and monotonic() - since < SETTLED_SECONDS:
                 pause(SETTLED_SECONDS / 4)
                 continue
             policy = load_policy(self._path, **self._readings)
-            if self._identity(self._stat()) == self._identity(before):
-                return self._identity(before), policy
+            if self._identity(self._stat()) == before:
+                return before, policy
         raise InvalidPolicyError([FieldError("", f"{self._path} is being written all the time")])
 
     def _stat(self) -> stat_result:
@@ -161,4 +190,6 @@ class CurrentPolicy:
 
     @staticmethod
     def _identity(stat: stat_result) -> tuple[int, ...]:
-        return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        # Copying tools set the time of writing back, but none sets that of the change.
+        times = (stat.st_mtime_ns, stat.st_ctime_ns)
+        return (*times, stat.st_size, stat.st_ino, stat.st_dev)

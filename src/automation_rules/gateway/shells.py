@@ -61,7 +61,9 @@ def named(headers: Mapping[str, str]) -> dict[str, str | None]:
 
 def checked_caller(caller: Any) -> Caller | None:
     """Return what a portal's ``identify`` said; raise TypeError when it is no answer."""
-    if caller is None or isinstance(caller, (*PEOPLE, Automation)):
+    if caller is None or isinstance(caller, PEOPLE):
+        return caller
+    if isinstance(caller, Automation) and isinstance(caller.account_id, str | None):
         return caller
     raise TypeError("identify must return a Person, a Visitor, an Automation or None")
 

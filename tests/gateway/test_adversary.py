@@ -1,0 +1,693 @@
+"""Attempts to get a wrong answer out of the gateway, each of which must fail."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sqlite3
+import threading
+import time
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from automation_rules import Action, Policy, TodoKind, landlord_portal
+from automation_rules.accounts import AccountStatus
+from automation_rules.enforcer import Step
+from automation_rules.errors import NotRecordedError, NotRegisteredError
+from automation_rules.gateway import Automation
+from automation_rules.gateway.current import CurrentFacts, CurrentPolicy
+from automation_rules.gateway.shells import checked_caller
+from automation_rules.landlord_portal import landlord_portal_text
+from automation_rules.monitor import ActivityMonitor
+from automation_rules.store import Leases, PortalClosure, Registry, Store
+from gateway_shells import UNWATCHED, entries
+from gateway_world import OFFICER, WORKDAY, World
+from servers import on_both_databases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from automation_rules.gateway import Gateway, Passage
+
+BOT = Automation("acme-1")
+LIST = Step(Action.LIST_TODOS)
+SUBMIT = Step(Action.SUBMIT_TODO, TodoKind.CONFIRM_HOUSING_COSTS, "td-17")
+LEAVE = Step(Action.SIGN_OUT)
+FORBIDDEN = Step(Action.PAY_RENT)
+
+_running = landlord_portal(at_a_time="running")
+RUNNING = Policy(_running.info.id, _running.info.version, _running.checks)
+
+
+@pytest.fixture
+def gateway(world: World) -> Iterator[Gateway]:
+    """Give a gateway without the monitor, which would soon pause an account that is so unruly."""
+    with world.gateway(policy=UNWATCHED) as gateway:
+        yield gateway
+
+
+def ask(
+    gateway: Gateway, step: Step, asynchronous: bool = False, caller: Automation | None = BOT
+) -> Passage:
+    """Ask in one of the two ways."""
+    if asynchronous:
+        return asyncio.run(gateway.ask_async(caller, step))
+    return gateway.ask(caller, step)
+
+
+def codes(passage: Passage) -> list[str]:
+    """Return what keeps a request from going through."""
+    return [f"{finding.check}.{finding.code}" for finding in passage.findings]
+
+
+def in_use(world: World) -> tuple[str, ...]:
+    """Return who holds a lease."""
+    with Store.open(world.url, clock=world.clock) as store:
+        return Leases(store, world.clock).running("acme", world.clock.now())
+
+
+class Between:
+    """A log before which something happens, once, when a decision is on its way to it."""
+
+    def __init__(self, gateway: Gateway, happens: Callable[[], object]) -> None:
+        """Stand in the way of a gateway's log."""
+        self._log = gateway._log
+        self._happens: Callable[[], object] | None = happens
+        gateway._log = self  # type: ignore[assignment]
+
+    def submit(self, *args: Any, **options: Any) -> Any:
+        """Record, after what happens."""
+        happens, self._happens = self._happens, None
+        if happens is not None:
+            happens()
+        return self._log.submit(*args, **options)
+
+
+# --- leases -----------------------------------------------------------------------------------
+
+
+def test_a_denied_step_takes_no_lease_from_another_of_its_account(world: World) -> None:
+    """A step that is let through while a forbidden one is recorded keeps the account in use."""
+    with world.gateway(policy=RUNNING) as gateway:
+        Between(gateway, lambda: ask(gateway, LIST))
+        assert not ask(gateway, FORBIDDEN).allowed
+        assert in_use(world) == ("acme-1",)
+
+
+def test_a_step_that_is_not_recorded_takes_no_lease_from_another(world: World) -> None:
+    """A step that is let through while the log fails another keeps the account in use."""
+
+    def happen() -> None:
+        assert ask(gateway, LIST).allowed
+        raise NotRecordedError("made up")
+
+    with world.gateway(policy=RUNNING) as gateway:
+        Between(gateway, happen)
+        assert codes(ask(gateway, LIST)) == ["log.not_recorded"]
+        assert in_use(world) == ("acme-1",)
+
+
+def test_signing_out_takes_no_lease_that_came_after_it(world: World) -> None:
+    """An account that signs in again before its leaving is on record is in use."""
+    with world.gateway(policy=RUNNING) as gateway:
+        assert ask(gateway, LIST).allowed
+        Between(gateway, lambda: ask(gateway, LIST))
+        assert ask(gateway, LEAVE).allowed
+        assert in_use(world) == ("acme-1",)
+
+
+def test_only_the_account_itself_frees_its_lease(world: World) -> None:
+    """Leaving frees nobody else's place, nor one named by somebody who is no automation account."""
+    with world.gateway(policy=RUNNING) as gateway:
+        assert ask(gateway, LIST).allowed
+        for caller in (None, Automation("acme-2"), Automation("ACME-1"), Automation("acme-1 ")):
+            assert gateway.ask(caller, LEAVE).allowed
+        assert ask(gateway, replace(LEAVE, subject_type="person")).allowed
+        assert not ask(gateway, Step("sign_out")).allowed
+        assert in_use(world) == ("acme-1",)
+        assert ask(gateway, LEAVE).allowed
+        assert in_use(world) == ()
+
+
+@pytest.mark.parametrize("step", [FORBIDDEN, Step("unknown_route")])
+def test_whoever_goes_away_leaves_no_lease_for_a_denied_step(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: Step
+) -> None:
+    """A request that is cancelled while it is decided holds none of the two places."""
+    deciding, cancelled = threading.Event(), threading.Event()
+    facts = Registry.facts
+
+    def slowly(*args: Any) -> Any:
+        deciding.set()
+        assert cancelled.wait(10)
+        return facts(*args)
+
+    monkeypatch.setattr(Registry, "facts", slowly)
+
+    async def go_away(gateway: Gateway) -> None:
+        task = asyncio.create_task(gateway.ask_async(BOT, step))
+        assert await asyncio.to_thread(deciding.wait, 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        cancelled.set()
+
+    with world.gateway(policy=RUNNING) as gateway:
+        asyncio.run(go_away(gateway))
+    assert in_use(world) == ()
+
+
+@on_both_databases
+def test_many_that_come_and_go_at_once_are_never_three(world: World) -> None:
+    """However steps, sign-outs and denials of four accounts interleave, two hold a lease."""
+    with world.registry() as registry:
+        for number in (3, 4):
+            registry.deactivate_account("acme-2", "to make room")
+            registry.add_account(replace(registry.account("acme-1"), id=f"acme-{number}"))
+            registry.deactivate_account(f"acme-{number}", "to make room")
+    most = 0
+    with world.gateway(policy=RUNNING) as gateway:
+        # All but one are deactivated: what is seen is who is told to be one too many.
+        def go(number: int) -> Passage:
+            step = (LIST, FORBIDDEN, LIST, LEAVE)[number % 4]
+            return gateway.ask(Automation(f"acme-{1 + number // 4 % 4}"), step)
+
+        with ThreadPoolExecutor(8) as pool:
+            for _ in pool.map(go, range(160)):
+                most = max(most, len(in_use(world)) if most < 3 else 3)
+    assert most <= 2
+
+
+# --- facts and policies that are out of date -----------------------------------------------------
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("change", ["pause", "all", "closing", "removal", "store"])
+def test_what_waits_long_for_the_log_is_seen_again(
+    world: World,
+    gateway: Gateway,
+    change: str,
+    asynchronous: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What happened while the log kept a bot waiting binds the answer, and that is on record."""
+
+    def fail(*_: object) -> None:
+        raise OSError
+
+    def happen() -> None:
+        with world.registry() as registry:
+            if change == "pause":
+                registry.pause_account("acme-1", "made-up reason")
+            elif change == "all":
+                registry.pause_all("made-up reason")
+            elif change == "removal":
+                registry.remove_account("acme-1")
+            elif change == "closing":
+                world.clock.move_to(WORKDAY + timedelta(hours=9))
+            else:
+                monkeypatch.setattr(Registry, "facts", fail)
+        time.sleep(0.6)
+
+    assert ask(gateway, LIST, asynchronous).allowed
+    Between(gateway, happen)
+    passage = ask(gateway, SUBMIT, asynchronous)
+    assert not passage.allowed
+    last = [(entry["action"], entry["decision"]) for entry in entries(world)][1:]
+    if change == "store":
+        assert codes(passage) == ["gateway.facts_unavailable"]
+        assert last == [("submit_todo", True)]
+    else:
+        assert passage.receipt is not None
+        assert last == [("submit_todo", True), ("submit_todo", False)]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_what_waits_long_for_the_log_and_still_holds_is_recorded_once(
+    world: World, gateway: Gateway, asynchronous: bool
+) -> None:
+    """A slow log alone denies nothing, and what it recorded is what is answered."""
+    Between(gateway, lambda: time.sleep(0.6))
+    passage = ask(gateway, SUBMIT, asynchronous)
+    assert passage.allowed
+    [entry] = entries(world)
+    assert passage.decision is not None
+    assert entry["decision_id"] == passage.decision.decision_id
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("change", ["resume", "code", "registration"])
+def test_nobody_is_denied_by_facts_of_a_moment_ago(
+    world: World, gateway: Gateway, change: str, asynchronous: bool
+) -> None:
+    """A bot that is put in order passes at once, although it was denied just before."""
+    caller = Automation("acme-3") if change == "registration" else BOT
+    with world.registry() as registry:
+        if change == "resume":
+            registry.pause_account("acme-1", "made-up reason")
+        elif change == "code":
+            world.clock.move_to(world.clock.now() + timedelta(days=1))
+        else:
+            registry.deactivate_account("acme-2", "made-up reason")
+        step = LIST
+        assert not ask(gateway, step, asynchronous, caller).allowed
+        if change == "resume":
+            registry.resume_account("acme-1", OFFICER)
+        elif change == "registration":
+            registry.add_account(replace(registry.account("acme-1"), id="acme-3"))
+            step = Step(Action.SIGN_IN)
+    if change == "code":
+        world.enter_code()
+    passage = ask(gateway, step, asynchronous, caller)
+    assert codes(passage) == []
+    assert passage.allowed
+
+
+def test_facts_of_one_instant_are_not_used_for_another(world: World, gateway: Gateway) -> None:
+    """A clock that goes back into a closure finds it, although it was over a moment ago."""
+    world.clock.move_to(WORKDAY + timedelta(hours=2))
+    with world.registry() as registry:
+        begin = WORKDAY + timedelta(hours=1)
+        registry.add_closure(PortalClosure("works", begin, begin + timedelta(minutes=30)))
+    assert ask(gateway, LIST).allowed
+    world.clock.move_to(WORKDAY + timedelta(hours=1, minutes=15))
+    assert codes(ask(gateway, LIST)) == ["window.closure"]
+    world.clock.move_to(WORKDAY + timedelta(hours=2))
+    assert ask(gateway, LIST).allowed
+
+
+class Told:
+    """Facts that are told one by one, each when it is let go."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self.asked = 0
+        self.said: list[str] = []
+        self.gates: dict[int, threading.Event] = {}
+
+    def facts(self, *_: object) -> Any:
+        """Say which answer this is; wait at its gate if it has one."""
+        self.asked += 1
+        number = self.asked
+        if number in self.gates:
+            assert self.gates[number].wait(10)
+        return number
+
+
+def test_a_slow_reader_does_not_bring_older_facts_back() -> None:
+    """What was read before, but came in later, does not take the place of newer facts."""
+    told = Told()
+    told.gates[1] = threading.Event()
+    facts = CurrentFacts(told)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(facts.facts, "acme-1", WORKDAY)
+        while told.asked == 0:
+            time.sleep(0.001)
+        assert facts.facts("acme-1", WORKDAY) == 2
+        told.gates[1].set()
+        slow.result(10)
+    assert facts.facts("acme-1", WORKDAY) == 2
+
+
+def test_facts_are_forgotten_only_when_they_are_older() -> None:
+    """What was read since the instant given is as good as what would be read now."""
+    told = Told()
+    facts = CurrentFacts(told)
+    before = time.monotonic()
+    assert not facts.forget("acme-1")
+    assert facts.facts("acme-1", WORKDAY) == 1
+    assert not facts.forget("acme-1", before=before)
+    assert facts.facts("acme-1", WORKDAY) == 1
+    assert facts.forget("acme-1", before=time.monotonic() + 1)
+    assert facts.facts("acme-1", WORKDAY) == 2
+    assert facts.forget("acme-1")
+    assert not facts.forget("acme-1")
+
+
+def test_a_policy_with_its_old_times_is_noticed(tmp_path: Path) -> None:
+    """A file that was written over with the same length, and its times set back, is read again."""
+    path = tmp_path / "policy.toml"
+    text = landlord_portal_text()
+    path.write_text(text, "utf-8")
+    hour = 3600 * 10**9
+    old = (time.time_ns() - hour, time.time_ns() - hour)
+    os.utime(path, ns=old)
+    current = CurrentPolicy(path)
+    before = current.get()
+    with path.open("r+", encoding="utf-8") as file:
+        file.write(text.replace('closes = "18:00"', 'closes = "17:00"'))
+    os.utime(path, ns=old)
+    time.sleep(0.6)
+    assert current.get().info.digest != before.info.digest
+
+
+def test_a_policy_file_from_the_future_is_not_read_half(tmp_path: Path) -> None:
+    """By a file server's clock that is ahead, too, a file that is being written must settle."""
+    whole = landlord_portal_text()
+    cut = whole.index('check = "window"') - len("[[checks]]\n")
+    path = tmp_path / "policy.toml"
+    ahead = (time.time() + 600, time.time() + 600)
+    path.write_text(whole, "utf-8")
+    os.utime(path, ahead)
+    current = CurrentPolicy(path)
+    digest = current.get().info.digest
+    time.sleep(0.6)
+    with path.open("w", encoding="utf-8") as file:
+        file.write(whole[:cut])
+        file.flush()
+        os.utime(path, ahead)
+        threading.Timer(0.1, print, [whole[cut:]], {"file": file, "flush": True}).start()
+        assert len(current.get().checks) == len(landlord_portal().checks)
+        time.sleep(0.2)
+    assert digest
+
+
+# --- who asks ---------------------------------------------------------------------------------
+
+ODD = [
+    *("", " ", "unmarked", "acme-1 ", " acme-1", "ACME-1", "acme-1\0", "acme-1\n", "acme-1\u202e"),
+    *("\uff41cme-1", "acme-1\udc80", "acme-1' OR '1'='1", "%", "acme_1", "../acme-1", "x" * 201),
+    *("x" * 200, "None", "\x00"),
+]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_no_odd_identifier_is_anybodys(world: World, gateway: Gateway, asynchronous: bool) -> None:
+    """What only looks like an account's identifier is denied, on record, and may leave."""
+    for odd in ODD:
+        caller = Automation(odd)
+        denied = ask(gateway, LIST, asynchronous, caller)
+        assert not denied.allowed
+        assert denied.receipt is not None
+        assert ask(gateway, LEAVE, asynchronous, caller).allowed
+    assert [entry["account"] for entry in entries(world)] == [None] * (2 * len(ODD))
+
+
+@on_both_databases
+@pytest.mark.parametrize("odd", ["unmarked", "acme-1 "])
+def test_an_account_of_an_odd_name_is_only_itself(world: World, odd: str) -> None:
+    """An account named like nobody, or like another, has its own facts, and nobody has them."""
+    with world.registry() as registry:
+        registry.deactivate_account("acme-2", "made-up reason")
+        registry.add_account(replace(registry.account("acme-1"), id=odd))
+        registry.pause_account("acme-1", "made-up reason")
+    world.enter_code(odd)
+    with world.gateway(policy=UNWATCHED) as gateway:
+        assert gateway.ask(Automation(odd), LIST).allowed
+        assert not gateway.ask(None, LIST).allowed
+        assert not gateway.ask(Automation(), LIST).allowed
+        assert codes(gateway.ask(BOT, LIST)) == ["suspension.account_paused"]
+    assert [entry["account"] for entry in entries(world)] == [odd, None, None, "acme-1"]
+
+
+def test_an_identifier_that_is_no_text_is_no_answer(gateway: Gateway) -> None:
+    """The shells refuse it, and the gateway itself lets nothing through for it."""
+    no_texts: list[Any] = [1, True, b"acme-1", ["acme-1"], object(), 0]
+    for account_id in no_texts:
+        with pytest.raises(TypeError):
+            checked_caller(Automation(account_id))
+        for asynchronous in (False, True):
+            assert not ask(gateway, LIST, asynchronous, Automation(account_id)).allowed
+            assert ask(gateway, LEAVE, asynchronous, Automation(account_id)).allowed
+
+
+MALFORMED: list[Step] = [
+    Step("sign_out"),
+    Step("list_todos"),
+    Step("SIGN_OUT"),
+    Step(""),
+    Step(Action.SUBMIT_TODO, "confirm_housing_costs", "td-17"),
+    Step(Action.SUBMIT_TODO, None, "td-17"),
+    Step(Action.SUBMIT_TODO, TodoKind.OTHER, "td-17"),
+    replace(SUBMIT, resource_type="portal"),
+    replace(LIST, subject_type="person"),
+    replace(LIST, subject_type=""),
+    replace(LIST, mode="live"),
+    replace(SUBMIT, todo=17),
+    replace(SUBMIT, todo="td-\udc80"),
+    replace(LIST, expected_duration="PT1M"),
+    replace(LIST, expected_duration=timedelta.max),
+    Step(None),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_no_malformed_step_passes(world: World, gateway: Gateway, asynchronous: bool) -> None:
+    """Words instead of the portal's vocabulary, and wrong types, neither pass nor raise."""
+    recorded = 0
+    for step in MALFORMED:
+        passage = ask(gateway, step, asynchronous)
+        assert not passage.allowed, step
+        assert passage.findings
+        recorded += passage.receipt is not None
+    assert len(entries(world)) == recorded
+
+
+# --- the log ----------------------------------------------------------------------------------
+
+_ODD_TEXT = "td-\udc80"
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    [
+        {"step": replace(SUBMIT, todo=_ODD_TEXT)},
+        {"step": replace(SUBMIT, tenant=_ODD_TEXT)},
+        {"step": replace(SUBMIT, resource_type=_ODD_TEXT)},
+        {"step": replace(SUBMIT, todo_kind=_ODD_TEXT)},
+        {"step": Step(_ODD_TEXT)},
+        {"step": replace(LIST, ignored=("/" + "x" * 180,) * 400)},
+        {"step": LIST, "request_id": _ODD_TEXT},
+        {"step": LIST, "trace_id": _ODD_TEXT},
+    ],
+)
+def test_what_cannot_be_recorded_denies_nobody_else(
+    world: World, gateway: Gateway, unfit: dict[str, Any]
+) -> None:
+    """A decision that no log can hold is denied alone: others of the same commit are not."""
+
+    async def together() -> list[Passage]:
+        others = [gateway.ask_async(BOT, LIST) for _ in range(5)]
+        return await asyncio.gather(*others, gateway.ask_async(BOT, **unfit), *others[:0])
+
+    assert ask(gateway, LIST).allowed
+    *others, odd = asyncio.run(together())
+    assert all(other.allowed for other in others)
+    assert codes(odd)[-1] == "log.not_recorded"
+    assert len(entries(world)) == 6
+
+
+def test_what_nobody_waited_for_is_not_recorded_later(
+    world: World, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A denial for a log that took too long is not on record as allowed when it works again."""
+    assert ask(gateway, LIST).allowed
+    monkeypatch.setattr("automation_rules.gateway.core.RECORD_SECONDS", 0.2)
+    path = world.folder / "state.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for _ in range(4):
+            assert codes(ask(gateway, LIST)) == ["log.not_recorded"]
+        other.execute("ROLLBACK")
+    monkeypatch.setattr("automation_rules.gateway.core.RECORD_SECONDS", 10.0)
+    assert ask(gateway, LIST).allowed
+    # The first of the four was in a commit already.
+    assert len(entries(world)) in (2, 3)
+
+
+@on_both_databases
+def test_the_acknowledged_is_on_record_once_whoever_goes_away(world: World) -> None:
+    """Of hundreds of requests, many cancelled at any moment, none is recorded twice or lost."""
+
+    async def one(gateway: Gateway, number: int) -> str | None:
+        task = asyncio.create_task(gateway.ask_async(BOT, (LIST, FORBIDDEN, LEAVE)[number % 3]))
+        if number % 2:
+            await asyncio.sleep(number % 31 / 2000)
+            task.cancel()
+        try:
+            passage = await task
+        except asyncio.CancelledError:
+            return None
+        assert passage.decision is not None
+        assert passage.receipt is not None
+        return passage.decision.decision_id
+
+    async def all_of_them(gateway: Gateway) -> list[str | None]:
+        return await asyncio.gather(*(one(gateway, number) for number in range(240)))
+
+    with world.gateway(policy=RUNNING) as gateway:
+        acknowledged = [found for found in asyncio.run(all_of_them(gateway)) if found]
+    recorded = [str(entry["decision_id"]) for entry in entries(world)]
+    assert len(recorded) == len(set(recorded))
+    assert set(acknowledged) <= set(recorded)
+    assert len(acknowledged) >= 120
+
+
+def test_a_gateway_that_is_closed_lets_only_leavers_through(world: World) -> None:
+    """Whoever asks after the end is denied, and told that it could not be recorded."""
+    with world.gateway(policy=UNWATCHED) as gateway:
+        assert ask(gateway, LIST).allowed
+    for asynchronous in (False, True):
+        assert not ask(gateway, LIST, asynchronous).allowed
+        assert ask(gateway, LEAVE, asynchronous).allowed
+    assert len(entries(world)) == 1
+
+
+# --- the monitor ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_nobody_is_paused_because_the_log_fails(world: World, asynchronous: bool) -> None:
+    """A bot that tries one to-do again while nothing can be recorded has done nothing wrong."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise NotRecordedError("made up")
+
+    with world.gateway() as gateway:
+        log = gateway._log
+        gateway._log = type("Broken", (), {"submit": fail})()
+        for _ in range(40):
+            assert codes(ask(gateway, SUBMIT, asynchronous)) == ["log.not_recorded"]
+        gateway._log = log
+        assert gateway._monitor is not None
+        assert gateway._monitor.flush() == ()
+        time.sleep(0.6)
+        assert ask(gateway, SUBMIT, asynchronous).allowed
+    with world.registry() as registry:
+        assert registry.account("acme-1").status is AccountStatus.ACTIVE
+
+
+def test_the_monitor_hears_of_what_was_answered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer adds what it was, once; what no account can be adds nothing."""
+    heard: list[tuple[str, str]] = []
+
+    def hear(_: object, account_id: str, activity: Any, *, todo: str | None = None) -> None:
+        heard.append((account_id, activity.value))
+
+    monkeypatch.setattr(ActivityMonitor, "note", hear)
+    with world.gateway() as gateway:
+        for asynchronous in (False, True):
+            for caller in (Automation("x" * 100_000), Automation("a\0b"), None):
+                assert not ask(gateway, LIST, asynchronous, caller).allowed
+            assert not ask(gateway, replace(LIST, subject_type="person"), asynchronous).allowed
+            assert heard == []
+            assert ask(gateway, SUBMIT, asynchronous).allowed
+            assert heard == [("acme-1", "requests"), ("acme-1", "repeated_submissions")]
+            heard.clear()
+            assert not ask(gateway, FORBIDDEN, asynchronous).allowed
+            assert heard == [("acme-1", "requests"), ("acme-1", "errors")]
+            heard.clear()
+            assert ask(gateway, Step(Action.SIGN_IN), asynchronous).allowed
+            assert heard == [("acme-1", "requests"), ("acme-1", "sessions")]
+            heard.clear()
+            assert not ask(gateway, LIST, asynchronous, Automation("nobody-3")).allowed
+            assert heard == [("nobody-3", "requests"), ("nobody-3", "errors")]
+            heard.clear()
+
+
+# --- memory and the event loop ----------------------------------------------------------------
+
+
+def test_what_is_known_of_strangers_is_small() -> None:
+    """Thousands of identifiers that nobody registered cost little each, and old ones go."""
+
+    class Nobody:
+        def facts(self, account_id: str, _at: object) -> Any:
+            held = bytearray(10_000)
+            raise NotRegisteredError(f"there is no {account_id}: {len(held)}")
+
+    facts = CurrentFacts(Nobody())
+
+    def meet(first: int, last: int) -> None:
+        for number in range(first, last):
+            with pytest.raises(NotRegisteredError):
+                facts.facts(f"nobody-{number}", WORKDAY)
+
+    meet(0, 10)
+    tracemalloc.start()
+    try:
+        meet(10, 2_000)
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert grown < 2_000 * 1_500
+
+
+def test_the_loop_never_waits_for_the_database(
+    world: World, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Facts that grow old between looking and deciding are not read in the event loop."""
+    now = [0.0]
+
+    def later() -> float:
+        now[0] += 0.02
+        return now[0]
+
+    monkeypatch.setattr("automation_rules.gateway.current.monotonic", later)
+    threads: set[int] = set()
+    facts = Registry.facts
+
+    def watched(*args: Any) -> Any:
+        threads.add(threading.get_ident())
+        return facts(*args)
+
+    monkeypatch.setattr(Registry, "facts", watched)
+
+    async def many() -> int:
+        for _ in range(40):
+            assert (await gateway.ask_async(BOT, LIST)).allowed
+        return threading.get_ident()
+
+    loop_thread = asyncio.run(many())
+    assert threads
+    assert loop_thread not in threads
+
+
+@pytest.mark.parametrize("why", ["facts", "denied", "lease"])
+def test_the_loop_goes_on_while_the_database_is_slow(
+    world: World, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """Others are served in the same loop while a bot's facts or lease are waited for."""
+    slow = {"facts": (Registry, "facts"), "denied": (Registry, "facts"), "lease": (Leases, "take")}
+    owner, name = slow[why]
+    do = getattr(owner, name)
+    longest = 0.0
+
+    async def tick(done: asyncio.Event) -> None:
+        nonlocal longest
+        while not done.is_set():
+            before = time.monotonic()
+            await asyncio.sleep(0.005)
+            longest = max(longest, time.monotonic() - before)
+
+    async def both(gateway: Gateway) -> None:
+        if why == "denied":
+            await gateway.ask_async(BOT, LIST)
+
+        def slowly(*args: Any, **options: Any) -> Any:
+            time.sleep(0.4)
+            return do(*args, **options)
+
+        monkeypatch.setattr(owner, name, slowly)
+        done = asyncio.Event()
+        ticking = asyncio.create_task(tick(done))
+        step = FORBIDDEN if why == "denied" else LIST
+        passage = await gateway.ask_async(BOT, step)
+        assert passage.allowed == (why != "denied")
+        done.set()
+        await ticking
+
+    with world.gateway(policy=RUNNING if why == "lease" else UNWATCHED) as gateway:
+        asyncio.run(both(gateway))
+    assert longest < 0.3
