@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from .actions import TODO_ACTIONS, Action, Role, TodoKind
 from .clock import SystemClock
@@ -336,10 +336,53 @@ def request_from_registry(
     ``margin`` is added to the time that the step is expected to take; ``running`` are the
     accounts in use, when that is known.
     """
-    account, landlord, entry = facts.account, facts.landlord, facts.code_entry
+    known = _known_facts.get(id(facts)) or _make_known(facts)
+    landlord = known.landlord
+    if running is not None:
+        landlord = replace(landlord, running_accounts=running)
     duration = (step.expected_duration or timedelta(0)) + margin
     return Request(
-        subject=Subject(
+        subject=known.subject,
+        action=step.action,
+        resource=_resource(step),
+        context=Context(
+            time=at,
+            mode=step.mode,
+            landlord=landlord,
+            expected_duration=duration or None,
+            closures=known.closures,
+            form=_form(facts, step),
+            notices=known.notices,
+            answers=step.answers,
+            record=step.record,
+            explain=step.explain,
+        ),
+        facts="registry",
+        ignored=step.ignored,
+    )
+
+
+class _Known(NamedTuple):
+    """The registry's facts as every request of the account has them."""
+
+    facts: AccountFacts
+    subject: Subject
+    landlord: LandlordFacts
+    closures: tuple[Closure, ...]
+    notices: tuple[Notice, ...]
+
+
+# A gateway asks many times about the same facts; the log, too, knows the same objects again. By
+# the identity of the facts, which is theirs for as long as they are kept here.
+_known_facts: Final[dict[int, _Known]] = {}
+_MOST_KNOWN: Final = 1024
+
+
+def _make_known(facts: AccountFacts) -> _Known:
+    account, landlord, entry = facts.account, facts.landlord, facts.code_entry
+    known = _Known(
+        facts,
+        Subject(
             type=AUTOMATION_ACCOUNT,
             id=account.id,
             username=account.username,
@@ -352,37 +395,25 @@ def request_from_registry(
             if entry is None
             else SmsCode(entry.provided_at, entry.provided_by, Channel.MANUAL),
         ),
-        action=step.action,
-        resource=_resource(step),
-        context=Context(
-            time=at,
-            mode=step.mode,
-            landlord=LandlordFacts(
-                id=landlord.id,
-                name=landlord.name,
-                also_known_as=landlord.also_known_as,
-                sector=landlord.sector,
-                portal_access=landlord.portal_access,
-                nation=None if landlord.nation is None else Nation(landlord.nation),
-                declared_on=landlord.declared_on or NOT_DECLARED,
-                partnership_manager=landlord.partnership_manager,
-                automation_accounts=facts.automation_accounts,
-                running_accounts=running,
-                paused=landlord.paused,
-            ),
-            expected_duration=duration or None,
-            closures=tuple(Closure(c.start, c.end, c.reason) for c in facts.closures),
-            form=_form(facts, step),
-            notices=tuple(
-                Notice(n.id, n.effective_on, n.affects_automation) for n in facts.notices
-            ),
-            answers=step.answers,
-            record=step.record,
-            explain=step.explain,
+        LandlordFacts(
+            id=landlord.id,
+            name=landlord.name,
+            also_known_as=landlord.also_known_as,
+            sector=landlord.sector,
+            portal_access=landlord.portal_access,
+            nation=None if landlord.nation is None else Nation(landlord.nation),
+            declared_on=landlord.declared_on or NOT_DECLARED,
+            partnership_manager=landlord.partnership_manager,
+            automation_accounts=facts.automation_accounts,
+            paused=landlord.paused,
         ),
-        facts="registry",
-        ignored=step.ignored,
+        tuple(Closure(c.start, c.end, c.reason) for c in facts.closures),
+        tuple(Notice(n.id, n.effective_on, n.affects_automation) for n in facts.notices),
     )
+    if len(_known_facts) >= _MOST_KNOWN:
+        _known_facts.clear()
+    _known_facts[id(facts)] = known
+    return known
 
 
 def request_from_stranger(account_id: str | None, step: Step, at: datetime) -> Request:

@@ -85,10 +85,18 @@ class Between:
 
     def submit(self, *args: Any, **options: Any) -> Any:
         """Record, after what happens."""
+        self._happen()
+        return self._log.submit(*args, **options)
+
+    async def record_async(self, *args: Any, **options: Any) -> Any:
+        """Record, after what happens."""
+        self._happen()
+        return await self._log.record_async(*args, **options)
+
+    def _happen(self) -> None:
         happens, self._happens = self._happens, None
         if happens is not None:
             happens()
-        return self._log.submit(*args, **options)
 
 
 # --- leases -----------------------------------------------------------------------------------
@@ -553,7 +561,7 @@ def test_nobody_is_paused_because_the_log_fails(world: World, asynchronous: bool
 
     with world.gateway() as gateway:
         log = gateway._log
-        gateway._log = type("Broken", (), {"submit": fail})()
+        gateway._log = type("Broken", (), {"submit": fail, "record_async": fail})()
         for _ in range(40):
             assert codes(ask(gateway, SUBMIT, asynchronous)) == ["log.not_recorded"]
         gateway._log = log

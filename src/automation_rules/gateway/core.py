@@ -266,12 +266,20 @@ class Gateway:
         request_id: str | None,
         trace_id: str | None,
     ) -> Passage:
+        began = monotonic()
         try:
-            recorded = asyncio.wrap_future(self._submit(judged, request_id, trace_id))
             async with asyncio.timeout(RECORD_SECONDS):
-                receipt = await recorded
+                receipt = await self._log.record_async(
+                    judged.decision,
+                    readings=judged.readings,
+                    request_id=request_id,
+                    trace_id=trace_id,
+                )
         except Exception as error:
             return self._unrecorded(account_id, step, judged, error)
+        finally:
+            if self.watch is not None:
+                self.watch.recorded(monotonic() - began)
         return self._answer(account_id, step, judged, receipt)
 
     def refuse_unreadable(self, error: Exception) -> Passage:
