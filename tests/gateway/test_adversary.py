@@ -21,7 +21,7 @@ from automation_rules import Action, Policy, TodoKind, landlord_portal
 from automation_rules.accounts import AccountStatus
 from automation_rules.enforcer import Step
 from automation_rules.errors import NotRecordedError, NotRegisteredError
-from automation_rules.gateway import Automation
+from automation_rules.gateway import Automation, Route, Routes
 from automation_rules.gateway.current import CurrentFacts, CurrentPolicy
 from automation_rules.gateway.shells import checked_caller
 from automation_rules.landlord_portal import landlord_portal_text
@@ -284,6 +284,28 @@ def test_nobody_is_denied_by_facts_of_a_moment_ago(
     assert passage.allowed
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_whoever_is_allowed_costs_one_reading_in_a_while(
+    gateway: Gateway, asynchronous: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Facts are read once for many steps that are allowed, and once more for one that is not."""
+    read = []
+    facts = Registry.facts
+
+    def counted(*args: Any) -> Any:
+        read.append(args)
+        return facts(*args)
+
+    monkeypatch.setattr(Registry, "facts", counted)
+    now = time.monotonic()
+    monkeypatch.setattr("automation_rules.gateway.current.monotonic", lambda: now)
+    for _ in range(5):
+        assert ask(gateway, LIST, asynchronous).allowed
+    assert len(read) == 1
+    assert not ask(gateway, FORBIDDEN, asynchronous).allowed
+    assert len(read) == 2
+
+
 def test_facts_of_one_instant_are_not_used_for_another(world: World, gateway: Gateway) -> None:
     """A clock that goes back into a closure finds it, although it was over a moment ago."""
     world.clock.move_to(WORKDAY + timedelta(hours=2))
@@ -472,6 +494,29 @@ def test_no_malformed_step_passes(world: World, gateway: Gateway, asynchronous: 
         assert passage.findings
         recorded += passage.receipt is not None
     assert len(entries(world)) == recorded
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("_method=PUT", ".method=PUT", "%5Bmethod=PUT", "_method[]=PUT", "_method%5Bx%5D=PUT"),
+        *("+.method=PUT", "_method%00x=PUT", "a=1&%20_method=PUT", "_METHOD=PUT", ".METHOD"),
+        *("_method%5B%0A=PUT", "a=1;.method=PUT", "x-http-method-override=PUT", "_method%20=PUT"),
+    ],
+)
+def test_no_name_that_a_framework_reads_as_the_method_matches(query: str) -> None:
+    """What some language turns into the variable by which a framework changes the method."""
+    routes = Routes([Route(frozenset({"POST"}), "/todos", Action.LIST_TODOS)])
+    assert routes.match("POST", "/todos", query) is None
+
+
+@pytest.mark.parametrize(
+    "query", ["a.method=1", "x[_method]=1", "method=1", "_methods[]=1", "a%00_method=1", "[=1", "="]
+)
+def test_names_that_no_framework_reads_so_match(query: str) -> None:
+    """What only has the word in it is the portal's business."""
+    routes = Routes([Route(frozenset({"POST"}), "/todos", Action.LIST_TODOS)])
+    assert routes.match("POST", "/todos", query) == LIST
 
 
 # --- the log ----------------------------------------------------------------------------------
