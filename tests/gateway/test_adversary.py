@@ -19,9 +19,11 @@ import pytest
 
 from automation_rules import Action, Policy, TodoKind, landlord_portal
 from automation_rules.accounts import AccountStatus
+from automation_rules.activity import Activity
 from automation_rules.enforcer import Step
 from automation_rules.errors import NotRecordedError, NotRegisteredError
 from automation_rules.gateway import Automation, Route, Routes
+from automation_rules.gateway.asgi import AutomationRulesMiddleware
 from automation_rules.gateway.current import CurrentFacts, CurrentPolicy
 from automation_rules.gateway.shells import checked_caller
 from automation_rules.landlord_portal import landlord_portal_text
@@ -663,6 +665,88 @@ def test_the_monitor_hears_of_what_was_answered(
             heard.clear()
 
 
+def test_the_monitor_hears_of_errors_of_the_portal(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers of 400 and above are errors; a redirect is none."""
+    heard: list[Any] = []
+    monkeypatch.setattr(ActivityMonitor, "note", lambda _, *said: heard.append(said))
+    for status in (200, 302, 399, 400, 404, 500):
+        gateway.observe("acme-1", status=status)
+    assert heard == [("acme-1", Activity.ERROR)] * 3
+
+
+# --- the middleware, message by message -------------------------------------------------------
+
+
+class Exchange:
+    """What an ASGI app is given and sends, in order."""
+
+    def __init__(self, kind: str, *fields: tuple[str, str], **more: object) -> None:
+        """Ask for the list of to-dos, or for what is said otherwise."""
+        headers = [(name.encode(), value.encode()) for name, value in fields]
+        self.scope: dict[str, Any] = {
+            "type": kind,
+            "method": "GET",
+            "path": "/todos",
+            "query_string": b"",
+            "headers": headers,
+            "raw_path": b"/todos",
+            **more,
+        }
+        self.happened: list[Any] = []
+
+    async def receive(self) -> dict[str, Any]:
+        """Give what a server gives first."""
+        self.happened.append("received")
+        return {"type": "websocket.connect"}
+
+    async def send(self, message: Any) -> None:
+        """Keep a message."""
+        self.happened.append(message)
+
+    def run(self, gateway: Gateway, account_id: str, app: Any = None) -> list[Any]:
+        """Let a bot ask; return what happened."""
+        guarded = AutomationRulesMiddleware(app, gateway, lambda _: Automation(account_id))
+        asyncio.run(guarded(self.scope, self.receive, self.send))
+        return self.happened
+
+
+def test_a_denial_of_head_has_no_body_whatever_the_server_does(gateway: Gateway) -> None:
+    """The body is left out by the middleware itself, and its length is told."""
+    start, body = Exchange("http", method="HEAD").run(gateway, "nobody-3")
+    assert int(dict(start["headers"])[b"content-length"]) > 0
+    assert body["body"] == b""
+
+
+def test_repeated_fields_are_one_list(gateway: Gateway) -> None:
+    """Each of several `Accept` fields counts (RFC 9110, section 5.3)."""
+    fields = (("accept", "text/html"), ("accept", "application/json;q=0.1"))
+    start, _ = Exchange("http", *fields).run(gateway, "nobody-3")
+    assert dict(start["headers"])[b"content-type"].startswith(b"text/html")
+
+
+def test_a_handshake_is_taken_before_it_is_refused(gateway: Gateway) -> None:
+    """A websocket is closed after the server has told of it, as ASGI asks for."""
+    happened = Exchange("websocket").run(gateway, "nobody-3")
+    assert happened[0] == "received"
+    assert [message["type"] for message in happened[1:]] == ["websocket.close"]
+
+
+def test_a_websocket_is_handed_on_as_it_is(world: World) -> None:
+    """What a websocket's app sends is no answer by an HTTP status, and goes straight on."""
+    given: list[Any] = []
+
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        given.extend((receive, send))
+
+    routes = Routes([Route(frozenset({"WEBSOCKET"}), "/todos", Action.LIST_TODOS)])
+    with world.gateway(policy=UNWATCHED, routes=routes) as gateway:
+        exchange = Exchange("websocket")
+        exchange.run(gateway, "acme-1", app)
+    assert given == [exchange.receive, exchange.send]
+
+
 # --- memory and the event loop ----------------------------------------------------------------
 
 
@@ -722,6 +806,34 @@ def test_the_loop_never_waits_for_the_database(
     assert loop_thread not in threads
 
 
+def test_the_loop_never_reads_the_policy(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A policy file that has not been looked at for a while is not looked at in the event loop."""
+    path = tmp_path / "policy.toml"
+    path.write_text(landlord_portal_text(), "utf-8")
+    threads: list[int] = []
+    look = CurrentPolicy._look
+
+    def watched(policy: CurrentPolicy) -> None:
+        threads.append(threading.get_ident())
+        look(policy)
+
+    monkeypatch.setattr(CurrentPolicy, "_look", watched)
+
+    async def ask_later(gateway: Gateway) -> int:
+        # Facts of an unmarked session need no reading, the policy does.
+        for _ in range(2):
+            await asyncio.sleep(0.55)
+            assert not (await gateway.ask_async(None, LIST)).allowed
+        return threading.get_ident()
+
+    with world.gateway(policy=path) as gateway:
+        loop_thread = asyncio.run(ask_later(gateway))
+    assert threads
+    assert loop_thread not in threads
+
+
 @pytest.mark.parametrize("why", ["facts", "denied", "lease"])
 def test_the_loop_goes_on_while_the_database_is_slow(
     world: World, monkeypatch: pytest.MonkeyPatch, why: str
@@ -740,7 +852,7 @@ def test_the_loop_goes_on_while_the_database_is_slow(
             longest = max(longest, time.monotonic() - before)
 
     async def both(gateway: Gateway) -> None:
-        if why == "denied":
+        if why != "facts":
             await gateway.ask_async(BOT, LIST)
 
         def slowly(*args: Any, **options: Any) -> Any:
