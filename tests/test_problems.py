@@ -8,7 +8,6 @@ import base64
 import hashlib
 import json
 import re
-import shutil
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -36,6 +35,7 @@ from automation_rules.gateway.problems import (
 from automation_rules.terms import terms_at
 from automation_rules.texts import LANGUAGES, load, ui
 from patching import ABSENT, patched
+from tools import tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -430,7 +430,7 @@ def test_a_browser_shows_the_page_to_everybody(served: tuple[str, Any]) -> None:
     )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            executable_path=tool("chromium"), args=["--no-sandbox"]
         )
         for lang in LANGUAGES:
             context = browser.new_context(viewport={"width": 320, "height": 640}, locale=lang)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
+
+from tools import tool
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request, Route
@@ -30,9 +31,7 @@ _OPTIONS = [
 
 def launch(playwright: Playwright) -> Browser:
     """Start the machine's own Chromium."""
-    path = shutil.which("chromium")
-    assert path is not None, "these tests need Chromium: apt-get install chromium"
-    return playwright.chromium.launch(executable_path=path, args=_OPTIONS)
+    return playwright.chromium.launch(executable_path=tool("chromium"), args=_OPTIONS)
 
 
 @dataclass

@@ -37,6 +37,8 @@ from bot.misbehave import Misbehaviour  # noqa: E402
 from bot.pages import Portal  # noqa: E402
 from bot.run import Account, Outcome, Run  # noqa: E402
 
+from tools import tool  # noqa: E402
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -444,6 +446,7 @@ class Terminal:
         }
         self._side, other = pty.openpty()
         self.seen = ""
+        tool("chromium")  # The bot starts it itself.
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bot", *arguments],
             env=inherited | {"PYTHONPATH": str(EXAMPLES)} | environment,
