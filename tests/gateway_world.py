@@ -65,9 +65,7 @@ class World:
             yield gateway
 
 
-def make_world(
-    url: str, folder: Path, patch: pytest.MonkeyPatch, at: datetime = WORKDAY
-) -> World:
+def make_world(url: str, folder: Path, patch: pytest.MonkeyPatch, at: datetime = WORKDAY) -> World:
     """Make the state at ``url``; what belongs beside it is in ``folder``."""
     patch.setenv("AUTOMATION_RULES_HEADS", str(folder / "heads.sqlite3"))
     patch.delenv("AUTOMATION_RULES_STATE", raising=False)

@@ -14,7 +14,16 @@ from zoneinfo import ZoneInfo
 
 from .errors import ClockError
 
-__all__ = ["LONDON", "Clock", "FrozenClock", "SystemClock", "monotonic", "pause", "to_london", "to_utc"]
+__all__ = [
+    "LONDON",
+    "Clock",
+    "FrozenClock",
+    "SystemClock",
+    "monotonic",
+    "pause",
+    "to_london",
+    "to_utc",
+]
 
 LONDON = ZoneInfo("Europe/London")
 
