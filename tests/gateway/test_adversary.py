@@ -308,6 +308,14 @@ def test_whoever_is_allowed_costs_one_reading_in_a_while(
     assert len(read) == 2
 
 
+def test_a_bot_works_until_closing_and_not_after(world: World, gateway: Gateway) -> None:
+    """At the portal itself no margin is kept: hours end to the microsecond."""
+    closing = WORKDAY + timedelta(hours=9)
+    for before, allowed in ((1, True), (0, False), (-1, False)):
+        world.clock.move_to(closing - timedelta(microseconds=before))
+        assert ask(gateway, LIST).allowed is allowed
+
+
 def test_facts_of_one_instant_are_not_used_for_another(world: World, gateway: Gateway) -> None:
     """A clock that goes back into a closure finds it, although it was over a moment ago."""
     world.clock.move_to(WORKDAY + timedelta(hours=2))
@@ -862,6 +870,7 @@ def test_the_loop_goes_on_while_the_database_is_slow(
         monkeypatch.setattr(owner, name, slowly)
         done = asyncio.Event()
         ticking = asyncio.create_task(tick(done))
+        await asyncio.sleep(0.02)
         step = FORBIDDEN if why == "denied" else LIST
         passage = await gateway.ask_async(BOT, step)
         assert passage.allowed == (why != "denied")
