@@ -66,9 +66,9 @@ def site(portal: PortalWorld) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Give a headless Chromium."""
+    """Give a headless Chromium, to one module: its event loop is in the way of everybody else's."""
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser
