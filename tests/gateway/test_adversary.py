@@ -24,10 +24,12 @@ from automation_rules.enforcer import Step
 from automation_rules.errors import NotRecordedError, NotRegisteredError
 from automation_rules.gateway import Automation, Route, Routes
 from automation_rules.gateway.asgi import AutomationRulesMiddleware
-from automation_rules.gateway.current import CurrentFacts, CurrentPolicy
+from automation_rules.gateway.current import MOST_ACCOUNTS, CurrentFacts, CurrentPolicy
 from automation_rules.gateway.shells import checked_caller
 from automation_rules.landlord_portal import landlord_portal_text
 from automation_rules.monitor import ActivityMonitor
+from automation_rules.policyfile import load_policy
+from automation_rules.request import Mode
 from automation_rules.store import Leases, PortalClosure, Registry, Store
 from gateway_shells import UNWATCHED, entries
 from gateway_world import OFFICER, WORKDAY, World
@@ -150,6 +152,31 @@ def test_only_the_account_itself_frees_its_lease(world: World) -> None:
         assert in_use(world) == ("acme-1",)
         assert ask(gateway, LEAVE).allowed
         assert in_use(world) == ()
+
+
+def test_a_place_that_was_taken_a_moment_before_is_taken(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the lease itself that counts, not what was read of leases before it was asked for."""
+    with world.registry() as registry:
+        for number in (3, 4):
+            registry.deactivate_account(f"acme-{number - 1}", "to make room")
+            registry.add_account(replace(registry.account("acme-1"), id=f"acme-{number}"))
+    with Store.open(world.url, clock=world.clock) as store:
+        for other in ("acme-3", "acme-4"):
+            Leases(store, world.clock).take(other, "acme", world.clock.now(), timedelta(hours=1))
+    with world.gateway(policy=RUNNING) as gateway:
+        monkeypatch.setattr(Leases, "running", lambda *_: ())
+        assert codes(ask(gateway, LIST)) == ["account_limit.too_many_accounts"]
+
+
+def test_leaving_takes_no_lease(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even for the moment until it is freed."""
+    monkeypatch.setattr(Leases, "take", None)
+    with world.gateway(policy=RUNNING) as gateway:
+        passage = ask(gateway, LEAVE)
+    assert passage.allowed
+    assert passage.receipt is not None
 
 
 @pytest.mark.parametrize("step", [FORBIDDEN, Step("unknown_route")])
@@ -420,6 +447,28 @@ def test_a_policy_file_from_the_future_is_not_read_half(tmp_path: Path) -> None:
     assert digest
 
 
+def test_a_policy_that_changes_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read of a file that was replaced meanwhile is not taken for what it says now."""
+    path = tmp_path / "policy.toml"
+    text = landlord_portal_text()
+    path.write_text(text, "utf-8")
+    read: list[Policy] = []
+
+    def load(*args: Any, **readings: Any) -> Policy:
+        read.append(load_policy(*args, **readings))
+        if len(read) == 1:
+            path.write_text(text.replace('closes = "18:00"', 'closes = "17:00"'), "utf-8")
+        return read[-1]
+
+    monkeypatch.setattr("automation_rules.gateway.current.load_policy", load)
+    current = CurrentPolicy(path)
+    assert len(read) == 2
+    assert current.get() is read[1]
+    assert read[0].info.digest != read[1].info.digest
+
+
 # --- who asks ---------------------------------------------------------------------------------
 
 ODD = [
@@ -665,12 +714,26 @@ def test_the_monitor_hears_of_what_was_answered(
             assert not ask(gateway, FORBIDDEN, asynchronous).allowed
             assert heard == [("acme-1", "requests"), ("acme-1", "errors")]
             heard.clear()
+            assert not ask(gateway, replace(SUBMIT, mode=Mode.TEST), asynchronous).allowed
+            assert heard == [("acme-1", "requests"), ("acme-1", "errors")]
+            heard.clear()
             assert ask(gateway, Step(Action.SIGN_IN), asynchronous).allowed
             assert heard == [("acme-1", "requests"), ("acme-1", "sessions")]
             heard.clear()
             assert not ask(gateway, LIST, asynchronous, Automation("nobody-3")).allowed
             assert heard == [("nobody-3", "requests"), ("nobody-3", "errors")]
             heard.clear()
+
+
+def test_the_monitor_pauses_nobody_in_shadow(world: World) -> None:
+    """Where nothing is enforced nobody is paused, whatever is tried."""
+    with world.gateway(shadow=True) as gateway:
+        for _ in range(40):
+            assert ask(gateway, FORBIDDEN).allowed
+        assert gateway._monitor is not None
+        assert gateway._monitor.flush() == ()
+    with world.registry() as registry:
+        assert registry.account("acme-1").status is AccountStatus.ACTIVE
 
 
 def test_the_monitor_hears_of_errors_of_the_portal(
@@ -782,6 +845,8 @@ def test_what_is_known_of_strangers_is_small() -> None:
     finally:
         tracemalloc.stop()
     assert grown < 2_000 * 1_500
+    meet(2_000, MOST_ACCOUNTS + 100)
+    assert len(facts._known) == MOST_ACCOUNTS
 
 
 def test_the_loop_never_waits_for_the_database(
@@ -791,7 +856,7 @@ def test_the_loop_never_waits_for_the_database(
     now = [0.0]
 
     def later() -> float:
-        now[0] += 0.02
+        now[0] += 0.012
         return now[0]
 
     monkeypatch.setattr("automation_rules.gateway.current.monotonic", later)
@@ -805,7 +870,7 @@ def test_the_loop_never_waits_for_the_database(
     monkeypatch.setattr(Registry, "facts", watched)
 
     async def many() -> int:
-        for _ in range(40):
+        for _ in range(50):
             assert (await gateway.ask_async(BOT, LIST)).allowed
         return threading.get_ident()
 
@@ -834,6 +899,8 @@ def test_the_loop_never_reads_the_policy(
         for _ in range(2):
             await asyncio.sleep(0.55)
             assert not (await gateway.ask_async(None, LIST)).allowed
+            assert isinstance(gateway._policy, CurrentPolicy)
+            assert gateway._policy.is_fresh
         return threading.get_ident()
 
     with world.gateway(policy=path) as gateway:
