@@ -101,7 +101,7 @@ def change(*statements: Any) -> None:
 @contextmanager
 def stuck(seconds: float = 0.2) -> Iterator[None]:
     """Let the back office keep everybody waiting, of whom none waits longer than ``seconds``."""
-    usual, settings.PORTAL_BACK_OFFICE_SECONDS = settings.PORTAL_BACK_OFFICE_SECONDS, seconds
+    usual, settings.PORTAL_RECORDS_SECONDS = settings.PORTAL_RECORDS_SECONDS, seconds
     path = settings.PORTAL_BACK_OFFICE.removeprefix("sqlite:///")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -109,7 +109,7 @@ def stuck(seconds: float = 0.2) -> Iterator[None]:
         yield
     finally:
         other.close()
-        settings.PORTAL_BACK_OFFICE_SECONDS = usual
+        settings.PORTAL_RECORDS_SECONDS = usual
 
 
 __all__ = [

@@ -79,7 +79,8 @@ def _at(home: Path) -> Iterator[None]:
     connections.close_all()
     connections.settings["default"]["NAME"] = home / "portal.sqlite3"
     settings.PORTAL_STATE = f"sqlite:///{home / 'state.sqlite3'}"
-    settings.PORTAL_BACK_OFFICE = f"sqlite:///{home / 'back_office.sqlite3'}"
+    for records in ("back_office", "customers", "housing"):
+        setattr(settings, f"PORTAL_{records.upper()}", f"sqlite:///{home / records}.sqlite3")
     settings.PORTAL_SMS_SENDER = "portal_world.Drawer"
     heads = os.environ.get(HEADS)
     os.environ[HEADS] = str(home / "heads.sqlite3")

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from council_payments import sql
-from council_payments.back_office import BackOfficeUnavailableError, Line, Payment, Search
+from council_payments.back_office import Line, Payment, Search
 from council_payments.schedule import COLUMNS, schedule
 from council_world import PAYMENT, change, prove, signed_in, stuck
+from demo_portal.records import RecordsUnavailableError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
@@ -98,7 +99,7 @@ def opened(url: str, seconds: float = 5.0) -> Iterator[sql.SqlBackOffice]:
     """Give a back office, whose connections are let go afterwards."""
     office = sql.SqlBackOffice(url, seconds)
     yield office
-    office._engine.dispose()
+    office._records.engine.dispose()
 
 
 def test_everything_is_read_from_either_database(place: str) -> None:
@@ -147,7 +148,7 @@ def test_another_creditors_payment_is_none(place: str) -> None:
 
 def test_it_is_only_read(place: str) -> None:
     """The connections of this site cannot write, whatever they are asked."""
-    with opened(place) as office, office._engine.connect() as connection:
+    with opened(place) as office, office._records.engine.connect() as connection:
         with pytest.raises(Exception, match=r"readonly|read-only") as caught:
             connection.execute(sql.lines.delete())
         assert caught.type.__module__ == "sqlalchemy.exc"
@@ -158,11 +159,11 @@ def test_slow_answers_are_cut_off(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'slow.sqlite3'}"
     fill(url, [a_line(number) for number in range(1, 3001)])
     with opened(url, 0.0) as office:
-        with pytest.raises(BackOfficeUnavailableError):
+        with pytest.raises(RecordsUnavailableError):
             office.payment("7000123", "P1")
-        with pytest.raises(BackOfficeUnavailableError):
+        with pytest.raises(RecordsUnavailableError):
             office.lines("7000123", "P1", "nothing like it", 1)
-        with pytest.raises(BackOfficeUnavailableError):
+        with pytest.raises(RecordsUnavailableError):
             list(office.every_line("7000123", "P1"))
 
 
@@ -173,7 +174,7 @@ def test_locked_tables_of_postgresql_keep_nobody(postgresql_url: str) -> None:
         with psycopg.connect(postgresql_url) as other:
             other.execute("LOCK TABLE payments IN ACCESS EXCLUSIVE MODE")
             for _ in range(20):
-                with pytest.raises(BackOfficeUnavailableError):
+                with pytest.raises(RecordsUnavailableError):
                     office.last_payment("7000123")
         assert office.last_payment("7000123") is not None
 
@@ -185,7 +186,7 @@ def test_server_that_is_down_and_comes_back(own_server: Server) -> None:
     with opened(url, 2.0) as office:
         assert office.last_payment("7000123") is not None
         own_server.kill()
-        with pytest.raises(BackOfficeUnavailableError) as caught:
+        with pytest.raises(RecordsUnavailableError) as caught:
             office.last_payment("7000123")
         assert (str(caught.value), caught.value.__cause__) == ("", None)
         own_server.start()
@@ -195,7 +196,7 @@ def test_server_that_is_down_and_comes_back(own_server: Server) -> None:
 def test_failures_do_not_carry_what_was_asked(tmp_path: Path) -> None:
     """Neither the exception nor what it came from has the reference in it."""
     url = f"sqlite:///{tmp_path / 'nowhere' / 'none.sqlite3'}"
-    with opened(url) as office, pytest.raises(BackOfficeUnavailableError) as caught:
+    with opened(url) as office, pytest.raises(RecordsUnavailableError) as caught:
         office.last_payment("7000123")
     hidden = caught.value.__context__
     assert isinstance(hidden, OperationalError)
@@ -332,7 +333,7 @@ def test_half_a_schedule_is_not_sent(portal: PortalWorld, monkeypatch: pytest.Mo
             self.last_payment(asked[0])
 
     monkeypatch.setattr(sql.SqlBackOffice, "every_line", breaks_off)
-    monkeypatch.setattr("django.conf.settings.PORTAL_BACK_OFFICE_SECONDS", 0.2)
+    monkeypatch.setattr("django.conf.settings.PORTAL_RECORDS_SECONDS", 0.2)
     answer = client.get(path)
     assert answer.status_code == 503
     assert answer.headers["Content-Type"].startswith("text/html")

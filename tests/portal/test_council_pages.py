@@ -14,7 +14,6 @@ from babel.messages.pofile import read_po
 from council_payments import urls
 from council_payments.landlord_payments import LANDLORD_PAYMENTS
 from council_payments.models import CouncilAccount, Proof
-from council_payments.sql import PAGE
 from council_world import (
     CADI,
     CASEY,
@@ -31,6 +30,7 @@ from council_world import (
     stuck,
 )
 from demo_portal.middleware import LAST_SEEN
+from demo_portal.records import PAGE
 from django.conf import settings
 from landlord_portal.models import User
 from lxml import html  # type: ignore[import-untyped]
@@ -473,7 +473,7 @@ def test_log_does_not_say_what_was_asked(
     with stuck(), caplog.at_level("DEBUG"):
         client.post(PROVE, sent)
     said = caplog.text
-    assert "the back office failed: OperationalError" in said
+    assert "the records failed: OperationalError" in said
     assert not [word for word in [*sent.values(), CASEY] if word in said]
 
 
@@ -539,7 +539,7 @@ def test_no_english_is_left_on_welsh_pages(portal: PortalWorld) -> None:
     known = alike | data() | {"English", "Cymraeg"}
     english = every_page(portal, "en")
     Proof.objects.all().delete()
-    from council_payments.models import Tries
+    from demo_portal.models import Tries
 
     Tries.objects.all().delete()
     change(sql.payments.update().values(pence=12345))

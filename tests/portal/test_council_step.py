@@ -11,8 +11,8 @@ from unittest.mock import patch
 
 import pytest
 from council_payments import landlord_payments
-from council_payments.models import CouncilAccount, Proof, Tries
-from council_payments.sensitive import TRIES_AT_REFERENCE, TRIES_LAST, TRIES_OF_ACCOUNT
+from council_payments.models import CouncilAccount, Proof
+from council_payments.sensitive import TRIES_AT_REFERENCE, TRIES_OF_ACCOUNT
 from council_world import (
     CADI,
     CASEY,
@@ -25,6 +25,8 @@ from council_world import (
     sql,
     stuck,
 )
+from demo_portal.models import Tries
+from demo_portal.tries import TRIES_LAST
 from django.db import connections
 from hypothesis import given
 from hypothesis import strategies as st

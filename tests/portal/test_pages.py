@@ -37,7 +37,15 @@ PAGES = {
 
 GUARDED = [path for path, role in PAGES.items() if role is not None]
 ADMINISTRATION = ["/notices/", "/notices/publish/", "/notices/form/"]
-OPEN = {"sign_in", "sign_out", "language", "council_sign_in", "council_sign_out"}
+OPEN = {
+    "sign_in",
+    "sign_out",
+    "language",
+    "council_sign_in",
+    "council_sign_out",
+    "my_home_sign_in",
+    "my_home_sign_out",
+}
 """The only pages for strangers."""
 
 

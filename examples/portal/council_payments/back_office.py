@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from django.conf import settings
 
@@ -17,11 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
     from decimal import Decimal
 
-Row = TypeVar("Row")
-
-
-class BackOfficeUnavailableError(Exception):
-    """The back office is down, or too slow. Says nothing of what was asked."""
+    from demo_portal.records import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +87,10 @@ class Search:
     until: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[Row]):
-    """Some of what was found: the page's number, of how many, and of how many rows in all."""
-
-    rows: list[Row]
-    number: int
-    pages: int
-    total: int
-
-
 class BackOffice(Protocol):
     """What a back office answers. Every answer is about one creditor, whose reference comes first.
 
-    Each raises `BackOfficeUnavailableError` rather than let anybody wait.
+    Each raises `RecordsUnavailableError` rather than let anybody wait.
     """
 
     def last_payment(self, reference: str) -> tuple[str, Decimal] | None:
@@ -135,4 +121,4 @@ def _opened(url: str, seconds: float) -> BackOffice:
 
 def back_office() -> BackOffice:
     """Return the back office that the settings name."""
-    return _opened(settings.PORTAL_BACK_OFFICE, settings.PORTAL_BACK_OFFICE_SECONDS)
+    return _opened(settings.PORTAL_BACK_OFFICE, settings.PORTAL_RECORDS_SECONDS)

@@ -24,9 +24,10 @@ from .schedule import schedule
 from .sensitive import CouncilView, Questions, SensitiveService, Service
 
 if TYPE_CHECKING:
+    from demo_portal.records import Page
     from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-    from .back_office import Creditor, Page, Payment, Totals
+    from .back_office import Creditor, Payment, Totals
 
 METHODS = {"bacs": _("Bank transfer (BACS)"), "cheque": _("Cheque")}
 

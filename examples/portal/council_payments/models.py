@@ -1,4 +1,4 @@
-"""What the council's site keeps itself: accounts, what they proved, and the tries that they used.
+"""What the council's site keeps itself: accounts, and what they proved.
 
 Creditors and payments are the back office's, and are read there each time.
 """
@@ -44,15 +44,3 @@ class Proof(models.Model):
     def __str__(self) -> str:
         """Nothing personal: this may reach a log."""
         return f"proof {self.pk}"
-
-
-class Tries(models.Model):
-    """How many wrong answers were given under ``key`` since ``began_at``."""
-
-    key = models.CharField(max_length=100, unique=True)
-    used = models.PositiveIntegerField(default=0)
-    began_at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        """Which key."""
-        return self.key

@@ -10,23 +10,21 @@ account nor many together can go on guessing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from demo_portal import clock
+from demo_portal.records import RecordsUnavailableError
+from demo_portal.tries import digest, give_back, use_try
 from design.forms import Form
-from design.views import FormPage
-from django.db.models import F
+from design.views import FormPage, RecordsView
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.crypto import salted_hmac
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from landlord_portal.roles import GuardedView
 
-from .back_office import BackOfficeUnavailableError
-from .models import CouncilAccount, Proof, Tries
+from .models import CouncilAccount, Proof
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
 
 TRIES_OF_ACCOUNT = 5
 TRIES_AT_REFERENCE = 10
-TRIES_LAST = timedelta(hours=24)
 
 
 class Questions(Form):
@@ -60,11 +57,8 @@ class Service:
     prove: str
 
 
-class CouncilView(GuardedView):
-    """A view for people who have an account of the council's.
-
-    When the back office does not answer, a page says so and offers to send the same again.
-    """
+class CouncilView(RecordsView, GuardedView):
+    """A view for people who have an account of the council's."""
 
     def may_enter(self, user: User) -> bool:
         """Whether the page is for ``user``."""
@@ -75,22 +69,6 @@ class CouncilView(GuardedView):
         """The user's account."""
         account: CouncilAccount = self.request.user.council_account
         return account
-
-    def dispatch(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
-        """Answer, or say that the back office does not."""
-        try:
-            return super().dispatch(request, *args, **named)
-        except BackOfficeUnavailableError:
-            sent = {
-                name: request.POST.getlist(name)
-                for name in request.POST
-                if name != "csrfmiddlewaretoken"
-            }
-            answer = render(
-                request, "council_payments/unavailable.html", {"sent": sent}, status=503
-            )
-            answer.headers["Retry-After"] = "60"
-            return answer
 
 
 class _Proved:
@@ -154,21 +132,20 @@ class Prove(CouncilView, FormPage):
         """Keep the proof, or say that something was wrong."""
         claimed = form.claimed()
         with_account = f"{self.service.slug}:account:{self.account.pk}"
-        digest = salted_hmac("council_payments.tries", claimed, algorithm="sha256").hexdigest()
-        at_reference = f"{self.service.slug}:{digest}"
-        if not _use_try(with_account, TRIES_OF_ACCOUNT):
+        at_reference = f"{self.service.slug}:{digest(claimed)}"
+        if not use_try(with_account, TRIES_OF_ACCOUNT):
             return self._locked()
-        if not _use_try(at_reference, TRIES_AT_REFERENCE):
+        if not use_try(at_reference, TRIES_AT_REFERENCE):
             return self._locked()
         try:
             right = form.are_right()
-        except BackOfficeUnavailableError:
-            _give_back(with_account, at_reference)
+        except RecordsUnavailableError:
+            give_back(with_account, at_reference)
             raise
         if not right:
             form.add_error(None, gettext("What you entered does not match the council's records"))
             return self.form_invalid(form)
-        _give_back(with_account, at_reference)
+        give_back(with_account, at_reference)
         Proof.objects.get_or_create(
             account=self.account,
             service=self.service.slug,
@@ -183,19 +160,3 @@ class Prove(CouncilView, FormPage):
             "text": gettext("Wait 24 hours before you try again."),
         }
         return render(self.request, "design/problem.html", said, status=429)
-
-
-def _use_try(key: str, limit: int) -> bool:
-    """Use up a try before the answers are looked at; whether there was one left.
-
-    However many tries are made at once, no more than ``limit`` are: the database counts.
-    """
-    now = clock.now()
-    Tries.objects.get_or_create(key=key, defaults={"began_at": now})
-    Tries.objects.filter(key=key, began_at__lte=now - TRIES_LAST).update(used=0, began_at=now)
-    return Tries.objects.filter(key=key, used__lt=limit).update(used=F("used") + 1) == 1
-
-
-def _give_back(*keys: str) -> None:
-    """Give tries back that were no wrong answers; earlier wrong ones still count."""
-    Tries.objects.filter(key__in=keys, used__gt=0).update(used=F("used") - 1)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import sqlite3
-import time
-from contextlib import contextmanager
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from demo_portal.records import Records, read_page
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -22,28 +18,23 @@ from sqlalchemy import (
     Table,
     and_,
     case,
-    create_engine,
     exists,
     func,
-    make_url,
     or_,
     select,
 )
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
-from .back_office import BackOfficeUnavailableError, Creditor, Line, Page, Payment, Totals
+from .back_office import Creditor, Line, Payment, Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from sqlalchemy import Connection, Engine, RowMapping, Select
+    from demo_portal.records import Page
+    from sqlalchemy import RowMapping, Select
 
     from .back_office import Search
 
-PAGE = 25
 _CHUNK = 1000
-_log = logging.getLogger(__name__)
 
 metadata = MetaData()
 
@@ -94,8 +85,7 @@ class SqlBackOffice:
 
     def __init__(self, url: str, seconds: float) -> None:
         """Read the database at ``url``; nothing is opened yet."""
-        self._seconds = seconds
-        self._engine = _engine(url, seconds)
+        self._records = Records(url, seconds)
 
     def last_payment(self, reference: str) -> tuple[str, Decimal] | None:
         """See `BackOffice`. One query, whether there is such a creditor or not."""
@@ -106,14 +96,14 @@ class SqlBackOffice:
             .order_by(payments.c.paid_on.desc(), payments.c.number.desc())
             .limit(1)
         )
-        with self._reading() as connection:
+        with self._records.connection() as connection:
             row = connection.execute(query).first()
         return row and (row.name, _pounds(row.pence))
 
     def creditor(self, reference: str) -> Creditor | None:
         """See `BackOffice`."""
         query = select(creditors).where(creditors.c.reference == reference)
-        with self._reading() as connection:
+        with self._records.connection() as connection:
             row = connection.execute(query).mappings().first()
         return row and Creditor(**row)
 
@@ -135,8 +125,10 @@ class SqlBackOffice:
         if search.until:
             wanted.append(payments.c.paid_on <= search.until)
         order = (payments.c.paid_on.desc(), payments.c.number.desc())
-        with self._reading() as connection:
-            return _page(connection, select(payments).where(*wanted).order_by(*order), page, _paid)
+        with self._records.connection() as connection:
+            return read_page(
+                connection, select(payments).where(*wanted).order_by(*order), page, _paid
+            )
 
     def payment(self, reference: str, number: str) -> tuple[Payment, Totals] | None:
         """See `BackOffice`."""
@@ -148,7 +140,7 @@ class SqlBackOffice:
             *(func.coalesce(func.sum(lines.c[f"{name}_pence"]), 0).label(name) for name in _SUMS),
             func.coalesce(func.sum(wrong), 0).label("wrong"),
         ).where(lines.c.payment == number)
-        with self._reading() as connection:
+        with self._records.connection() as connection:
             row = connection.execute(select(payments).where(wanted)).mappings().first()
             if row is None:
                 return None
@@ -168,66 +160,17 @@ class SqlBackOffice:
                 for word in words.split()
             )
         )
-        with self._reading() as connection:
-            return _page(connection, query, page, _line)
+        with self._records.connection() as connection:
+            return read_page(connection, query, page, _line)
 
     def every_line(self, reference: str, number: str) -> Iterator[Line]:
         """See `BackOffice`. The time allowed is that for each thousand lines."""
-        with self._reading() as connection:
+        with self._records.connection() as connection:
             reading = connection.execution_options(stream_results=True, max_row_buffer=_CHUNK)
             found = reading.execute(_lines_of(reference, number)).mappings()
             while chunk := found.fetchmany(_CHUNK):
                 yield from map(_line, chunk)
-                _allow(connection, self._seconds)
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        try:
-            with self._engine.connect() as connection:
-                _allow(connection, self._seconds)
-                yield connection
-        except SQLAlchemyError as error:
-            # What was asked for is personal: only the kind of failure is written down.
-            _log.error("the back office failed: %s", type(error).__name__)
-            raise BackOfficeUnavailableError from None
-
-
-def _engine(url: str, seconds: float) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        place = f"{Path(parsed.database or '').absolute().as_uri()}?mode=ro"
-
-        def opened() -> sqlite3.Connection:
-            # A database that is not there is not made.
-            return sqlite3.connect(place, uri=True, timeout=seconds, check_same_thread=False)
-
-        return create_engine("sqlite://", creator=opened, poolclass=NullPool, hide_parameters=True)
-    milliseconds = int(seconds * 1000)
-    options = [
-        # What the URL says comes first: these would take its place.
-        str(parsed.query.get("options", "")),
-        f"-c statement_timeout={milliseconds}",
-        "-c default_transaction_read_only=on",
-    ]
-    return create_engine(
-        parsed.set(drivername="postgresql+psycopg"),
-        hide_parameters=True,
-        pool_pre_ping=True,
-        pool_timeout=seconds,
-        connect_args={
-            "connect_timeout": max(2, round(seconds)),
-            "tcp_user_timeout": milliseconds,
-            "options": " ".join(options).strip(),
-        },
-    )
-
-
-def _allow(connection: Connection, seconds: float) -> None:
-    """Let SQLite work on for so long; PostgreSQL counts by itself."""
-    raw = connection.connection.dbapi_connection
-    if isinstance(raw, sqlite3.Connection):
-        until = time.monotonic() + seconds
-        raw.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+                self._records.allow(connection)
 
 
 def _lines_of(reference: str, number: str) -> Select[Any]:
@@ -237,17 +180,6 @@ def _lines_of(reference: str, number: str) -> Select[Any]:
         .where(payments.c.creditor == reference, payments.c.number == number)
         .order_by(lines.c.line)
     )
-
-
-def _page(
-    connection: Connection, query: Select[Any], page: int, made: Callable[[RowMapping], Any]
-) -> Page[Any]:
-    counted = query.order_by(None).with_only_columns(func.count(), maintain_column_froms=True)
-    total: int = connection.execute(counted).scalar_one()
-    pages = max(1, -(-total // PAGE))
-    number = min(max(1, page), pages)
-    found = connection.execute(query.limit(PAGE).offset((number - 1) * PAGE)).mappings()
-    return Page([made(row) for row in found], number, pages, total)
 
 
 def _pounds(pence: int | Decimal) -> Decimal:

@@ -6,6 +6,8 @@
   ``AUTOMATION_RULES_WRAPPING_KEY`` as well.
 - ``PORTAL_BACK_OFFICE``: the SQLAlchemy URL of the council's back office, which is only read;
   default SQLite in the home.
+- ``PORTAL_CUSTOMERS``, ``PORTAL_HOUSING``: the same of the customer directory and of the housing
+  management system that tenant services ask.
 - ``PORTAL_TIME``: an instant with its UTC offset to which the portal's clock is set at the start.
 - ``PORTAL_CLOCK``: the kind of clock that is set; default one that goes on, for tests another.
 - ``PORTAL_IDLE_SECONDS``: how long a signed-in user may do nothing; default 20 minutes.
@@ -64,17 +66,27 @@ PORTAL_TIME = os.environ.get("PORTAL_TIME")
 PORTAL_CLOCK = os.environ.get("PORTAL_CLOCK", "demo_portal.clock.SetClock")
 PORTAL_IDLE_SECONDS = int(os.environ.get("PORTAL_IDLE_SECONDS", "1200"))
 PORTAL_STATE = os.environ.get("PORTAL_STATE", f"sqlite:///{HOME / 'state.sqlite3'}")
-PORTAL_BACK_OFFICE = os.environ.get(
-    "PORTAL_BACK_OFFICE", f"sqlite:///{HOME / 'back_office.sqlite3'}"
-)
-# How long pages wait for it.
-PORTAL_BACK_OFFICE_SECONDS = 3.0
+
+
+def _records(name: str) -> str:
+    """Return where the records of another system are."""
+    path = HOME / f"{name}.sqlite3"
+    return os.environ.get(f"PORTAL_{name.upper()}", f"sqlite:///{path}")
+
+
+PORTAL_BACK_OFFICE = _records("back_office")
+PORTAL_CUSTOMERS = _records("customers")
+PORTAL_HOUSING = _records("housing")
+# How long pages wait for them.
+PORTAL_RECORDS_SECONDS = 3.0
 PORTAL_SMS_SENDER = "automation_rules.access_codes.ConsoleSender"
 
 INSTALLED_APPS = [
+    "demo_portal",
     "design",
     "landlord_portal",
     "council_payments",
+    "tenant_services",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SYSTEMS = {
     "/council/": "council_payments.navigation",
+    "/my-home/": "tenant_services.navigation",
     "/": "landlord_portal.navigation",
 }
 """The longest path that fits decides."""

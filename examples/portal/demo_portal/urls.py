@@ -7,6 +7,7 @@ from . import errors, language
 urlpatterns = [
     path("language/<str:code>", language.choose, name="language"),
     path("council/", include("council_payments.urls")),
+    path("my-home/", include("tenant_services.urls")),
     path("", include("landlord_portal.urls")),
 ]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from demo_portal.records import RecordsUnavailableError
 from django.contrib import messages
+from django.shortcuts import render
 from django.views.generic import FormView, ListView
 
 if TYPE_CHECKING:
-    from django.http import HttpResponse
+    from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 PAGE = 20
 """How many entries a list shows at first, and how many more at a time."""
@@ -53,3 +55,24 @@ class FormPage(FormView):  # type: ignore[type-arg]
         if self.success:
             messages.success(self.request, self.success)
         return super().form_valid(form)
+
+
+class RecordsView:
+    """A view that asks other systems.
+
+    When one of them does not answer, a page says so and offers to send the same again.
+    """
+
+    def dispatch(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
+        """Answer, or say that the records cannot be reached."""
+        try:
+            return super().dispatch(request, *args, **named)  # type: ignore[misc, no-any-return]
+        except RecordsUnavailableError:
+            sent = {
+                name: request.POST.getlist(name)
+                for name in request.POST
+                if name != "csrfmiddlewaretoken"
+            }
+            answer = render(request, "design/unavailable.html", {"sent": sent}, status=503)
+            answer.headers["Retry-After"] = "60"
+            return answer

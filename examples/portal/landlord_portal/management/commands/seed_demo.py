@@ -10,6 +10,7 @@ from council_payments import example_data as council
 from demo_portal import clock
 from django.core.management.base import BaseCommand
 from django.db import transaction
+from tenant_services import example_data as tenants
 
 from automation_rules import Role, TodoKind
 from automation_rules import accounts as registered
@@ -113,6 +114,7 @@ class Command(BaseCommand):
                 _add_landlord(number, entry, todos)
             _add_notice()
             council.add(_add_user_with_phone)
+            tenants.add(_add_user_with_phone)
         self.stdout.write(f"Users, each with the password {PASSWORD!r}:")
         for user in User.objects.order_by("pk"):
             self.stdout.write(f"  {user.username}: {', '.join(user.role_names) or user.kind}")

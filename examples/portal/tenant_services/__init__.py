@@ -1,0 +1,1 @@
+"""Tenant self-service: profile, payments, repairs and contact."""

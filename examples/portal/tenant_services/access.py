@@ -1,0 +1,74 @@
+"""Which pages are whose: a tenant's tenancies are what the customer directory says right now."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from design.views import RecordsView
+from django.http import Http404
+from landlord_portal.roles import GuardedView
+
+from .models import StaffAccount, TenantAccount
+from .profile.customers import customer_directory
+
+if TYPE_CHECKING:
+    from landlord_portal.models import User
+
+    from .profile.customers import Tenancy
+
+
+class TenantView(RecordsView, GuardedView):
+    """A view for tenants who registered."""
+
+    request: Any
+
+    def may_enter(self, user: User) -> bool:
+        """Whether the page is for ``user``."""
+        return is_tenant(user)
+
+    @property
+    def account(self) -> TenantAccount:
+        """The user's account."""
+        account: TenantAccount = self.request.user.tenant_account
+        return account
+
+    @cached_property
+    def tenancies(self) -> list[Tenancy]:
+        """Every tenancy of the user's, those that go on first."""
+        return customer_directory().tenancies(self.account.person)
+
+
+class TenancyView(TenantView):
+    """A view of one of the user's tenancies, whose reference stands in the address.
+
+    Somebody else's tenancy is not there, as one that does not exist.
+    """
+
+    kwargs: dict[str, Any]
+
+    @cached_property
+    def tenancy(self) -> Tenancy:
+        """The tenancy of the address."""
+        for tenancy in self.tenancies:
+            if tenancy.reference == self.kwargs["tenancy"]:
+                return tenancy
+        raise Http404
+
+
+class StaffView(RecordsView, GuardedView):
+    """A view for the housing association's staff."""
+
+    def may_enter(self, user: User) -> bool:
+        """Whether the page is for ``user``."""
+        return is_staff(user)
+
+
+def is_tenant(user: User) -> bool:
+    """Whether the user is a person with a tenant's account."""
+    return not user.is_automation and TenantAccount.objects.filter(user=user).exists()
+
+
+def is_staff(user: User) -> bool:
+    """Whether the user is a person of the housing association's."""
+    return not user.is_automation and StaffAccount.objects.filter(user=user).exists()

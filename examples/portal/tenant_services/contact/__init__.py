@@ -1,0 +1,1 @@
+"""The pillar 'Contact': ways to a person, and notices to tenants."""

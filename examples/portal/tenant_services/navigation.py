@@ -1,0 +1,52 @@
+"""What tenant self-service is called, and what it offers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from .access import is_staff, is_tenant
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+SIGN_IN = "my_home_sign_in"
+LANDING = "my_home"
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """Return the service's name and what a signed-in user may open."""
+    user = getattr(request, "user", None)
+    offered = {}
+    if user and user.is_authenticated:
+        if is_tenant(user):
+            offered |= {
+                "my_home": _("Overview"),
+                "rent": _("Rent"),
+                "repairs": _("Repairs"),
+                "tenant_notices": _("Notices"),
+                "contact": _("Contact us"),
+                "profile": _("Your details"),
+            }
+        if is_staff(user):
+            offered |= {
+                "staff_notices": _("Notices to tenants"),
+                "staff_messages": _("Messages from tenants"),
+            }
+        offered["my_home_sign_out"] = _("Sign out")
+    landing = reverse(LANDING)
+    return {
+        "service_name": _("Demonstration tenant services"),
+        "navigation": [
+            {
+                "text": text,
+                "href": reverse(name),
+                "active": request.path == landing
+                if name == LANDING
+                else request.path.startswith(reverse(name)),
+            }
+            for name, text in offered.items()
+        ],
+    }

@@ -1,0 +1,1 @@
+"""The pillar 'Payments': what is owed and paid, and paying."""

@@ -1,0 +1,1 @@
+"""What the pillar 'Profile' keeps."""

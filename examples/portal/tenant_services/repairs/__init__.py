@@ -1,0 +1,1 @@
+"""The pillar 'Repairs': what is broken, and when it is mended."""
