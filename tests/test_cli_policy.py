@@ -45,6 +45,18 @@ def test_show_explains_every_reading_and_check_in_80_columns(lang: str) -> None:
     assert max(map(cell_len, done.out.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(("lang", "words"), [("en", "paused above"), ("cy", "oedir dros")])
+def test_show_lists_what_the_monitor_watches(lang: str, words: str) -> None:
+    """Every kind of activity stands there with the numbers that its accounts are held to."""
+    monitor = landlord_portal().monitor
+    assert monitor is not None
+    lines = ran("policy", "show", "--lang", lang).out.splitlines()
+    for activity, bounds in monitor.describe().items():
+        [line] = [line for line in lines if line.strip().startswith(f"{activity} ")]
+        assert f"{words} {bounds['pause']}" in line
+        assert bounds["warn"] in line
+
+
 def test_show_marks_the_default_also_when_another_value_is_used() -> None:
     """The value in use stands first; the default is marked wherever it stands."""
     text = ran("policy", "show", "--reading", "bank_holidays=open").out

@@ -27,12 +27,24 @@ from .request import Mode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["FORMAT", "METHODS", "Public", "Route", "Routes", "load_routes", "routes_from_document"]
+__all__ = [
+    "FORMAT",
+    "METHODS",
+    "WEBSOCKET",
+    "Public",
+    "Route",
+    "Routes",
+    "load_routes",
+    "routes_from_document",
+]
 
 FORMAT: Final = 1
 """The version of the file format."""
 
-METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET")
+WEBSOCKET: Final = "WEBSOCKET"
+"""What routes call the method of a websocket's handshake."""
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", WEBSOCKET)
 """What a route can be for; a websocket's handshake is no ``GET`` here."""
 
 _PUBLIC_METHODS: Final = ("GET", "HEAD")

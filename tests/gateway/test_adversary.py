@@ -26,6 +26,7 @@ from automation_rules.gateway import Automation, Route, Routes
 from automation_rules.gateway.asgi import AutomationRulesMiddleware
 from automation_rules.gateway.current import MOST_ACCOUNTS, CurrentFacts, CurrentPolicy
 from automation_rules.gateway.shells import checked_caller
+from automation_rules.gateway.wsgi import AutomationRulesMiddleware as WsgiMiddleware
 from automation_rules.landlord_portal import landlord_portal_text
 from automation_rules.monitor import ActivityMonitor
 from automation_rules.policyfile import load_policy
@@ -816,6 +817,19 @@ def test_a_websocket_is_handed_on_as_it_is(world: World) -> None:
         exchange = Exchange("websocket")
         exchange.run(gateway, "acme-1", app)
     assert given == [exchange.receive, exchange.send]
+
+
+def test_the_name_of_a_websocket_is_no_method_of_a_request(world: World) -> None:
+    """A plain request by that name is no step, though a route for the websocket stands there."""
+    routes = Routes([Route(frozenset({"WEBSOCKET"}), "/todos", Action.LIST_TODOS)])
+    with world.gateway(policy=UNWATCHED, routes=routes) as gateway:
+        start, _ = Exchange("http", method="WEBSOCKET").run(gateway, "acme-1")
+        assert start["status"] == 403
+        environ = {"REQUEST_METHOD": "WEBSOCKET", "PATH_INFO": "/todos"}
+        told: list[str] = []
+        guarded = WsgiMiddleware(None, gateway, lambda _: Automation("acme-1"))  # type: ignore[arg-type]
+        guarded(environ, lambda status, *_: told.append(status))  # type: ignore[arg-type]
+    assert told == ["403 Forbidden"]
 
 
 # --- memory and the event loop ----------------------------------------------------------------

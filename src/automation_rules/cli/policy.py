@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from ..activity import ActivityLimits
     from ..checks import Check
     from ..errors import FieldError
     from ..policy import Policy
@@ -44,7 +45,7 @@ def policy() -> None:
 @policy_options
 @output_options("text", "json")
 def show(policy: Policy, out: Output) -> int:
-    """Explain a policy: its checks, and the readings that it decides by.
+    """Explain a policy: its checks, what the monitor watches, and the readings that it decides by.
 
     With -o json the result is a policy file, which --policy accepts.
     """
@@ -68,6 +69,10 @@ def show(policy: Policy, out: Output) -> int:
     console.print(styled(ui("checks").to(lang), "bold"))
     console.print(Padding(_checks(policy.checks, lang), (0, 0, 0, 2)))
     console.print()
+    if policy.monitor is not None:
+        console.print(styled(ui("monitor").to(lang), "bold"))
+        console.print(Padding(_monitored(policy.monitor, lang), (0, 0, 0, 2)))
+        console.print()
     console.print(styled(ui("readings").to(lang), "bold"))
     for name, value in policy.readings.items():
         texts = reading_texts()[name]
@@ -103,6 +108,23 @@ def _checks(checks: Sequence[Check], lang: Lang) -> Table:
             styled(", ".join(check.clauses), "dim"),
         )
         for check in checks
+    )
+
+
+def _monitored(monitor: ActivityLimits, lang: Lang) -> Table:
+    from .render.text import grid, styled
+
+    return grid(
+        (
+            styled(activity),
+            styled(
+                ", ".join(
+                    ui(f"monitor.{level}", threshold=threshold).to(lang)
+                    for level, threshold in bounds.items()
+                )
+            ),
+        )
+        for activity, bounds in monitor.describe().items()
     )
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..routes import WEBSOCKET
 from .problems import denial
 from .shells import (
     PEOPLE,
     THROUGH,
     checked_caller,
     checked_step,
+    judged_method,
     judged_path,
     may_be_refined,
     named,
@@ -94,7 +96,8 @@ class AutomationRulesMiddleware:
 
     async def _ask(self, scope: Scope, caller: Automation | None) -> Passage:
         headers = _headers(scope)
-        method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
+        is_websocket = scope["type"] == "websocket"
+        method = WEBSOCKET if is_websocket else judged_method(scope["method"])
         query = scope.get("query_string", b"").decode("latin-1")
         step = self._gateway.route(method, _path(scope), query, headers)
         if step is None:

@@ -31,6 +31,7 @@ from ..errors import ClockError, FieldError, InvalidInputError
 from ..inputs import parse_instant
 from ..leaf_reasons import read_entry, reasons
 from ..request import Context, LandlordFacts, Request, Resource, Subject
+from ..routes import WEBSOCKET
 from ..texts import ui
 from .callers import Automation, Person, Visitor
 from .core import Passage
@@ -181,7 +182,7 @@ class _Fields:
 
 def _plain(method: str) -> str:
     """Return a method as routes have it: theirs for websockets is none that a client may use."""
-    if method == _WEBSOCKET:
+    if method == WEBSOCKET:
         raise _contradiction("no request has the method WEBSOCKET")
     return method
 
@@ -189,10 +190,7 @@ def _plain(method: str) -> str:
 def _upgraded(method: str, is_websocket: bool) -> str:
     if method != "GET" or not is_websocket:
         raise _contradiction("only a GET can become something else, and only a websocket")
-    return _WEBSOCKET
-
-
-_WEBSOCKET: Final = "WEBSOCKET"
+    return WEBSOCKET
 
 
 def _contradiction(problem: str) -> InvalidInputError:

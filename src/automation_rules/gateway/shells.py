@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..actions import Action
 from ..enforcer import Step
+from ..routes import WEBSOCKET
 from .callers import Automation, Person, Visitor
 from .core import UNKNOWN_ROUTE, Passage
 
@@ -20,6 +21,7 @@ __all__ = [
     "THROUGH",
     "checked_caller",
     "checked_step",
+    "judged_method",
     "judged_path",
     "may_be_refined",
     "named",
@@ -33,6 +35,14 @@ PEOPLE: Final = (Person, Visitor)
 
 _MOST_NAME: Final = 200
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def judged_method(method: str) -> str:
+    """Return the method that routes are matched by.
+
+    What routes call a websocket's is none that a client can send: it is in doubt, and "".
+    """
+    return "" if method == WEBSOCKET else method
 
 
 def judged_path(path: str, below: str, raw: Iterable[str]) -> str:

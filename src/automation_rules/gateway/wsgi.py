@@ -14,6 +14,7 @@ from .shells import (
     THROUGH,
     checked_caller,
     checked_step,
+    judged_method,
     judged_path,
     may_be_refined,
     named,
@@ -95,7 +96,7 @@ class AutomationRulesMiddleware:
             for name, value in environ.items()
             if name.startswith("HTTP_")
         }
-        method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
+        method, query = judged_method(environ["REQUEST_METHOD"]), environ.get("QUERY_STRING", "")
         step = self._gateway.route(method, _path(environ), query, headers)
         if step is None:
             return THROUGH
