@@ -128,6 +128,10 @@ class CounterStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWin
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add ``amount`` to a counter, which a first one lets live for ``expiry`` seconds."""
+        self._add(key, expiry, amount)
+        return self.get(key)
+
+    def _add(self, key: str, expiry: int, amount: int) -> None:
         expires_at = self.at + timedelta(seconds=expiry)
         has_expired = _COUNTERS.c.expires_at <= self.at
         added = self._connection.execute(
@@ -145,25 +149,23 @@ class CounterStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWin
             self._connection.execute(
                 insert(_COUNTERS).values(key=key, count=amount, expires_at=expires_at)
             )
-        return self.get(key)
 
     def get(self, key: str) -> int:
         """Return what a counter stands at."""
-        found = self._row(key)
-        return 0 if found is None else found[0]
+        return self._counts(key).get(key, (0, self.at))[0]
 
     def get_expiry(self, key: str) -> float:
         """Return when a counter ends, in seconds since the epoch; the present without one."""
-        found = self._row(key)
-        return (self.at if found is None else found[1]).timestamp()
+        return self._counts(key).get(key, (0, self.at))[1].timestamp()
 
-    def _row(self, key: str) -> tuple[int, datetime] | None:
-        row = self._connection.execute(
-            select(_COUNTERS.c.count, _COUNTERS.c.expires_at)
-            .filter_by(key=key)
-            .where(_COUNTERS.c.expires_at > self.at)
-        ).one_or_none()
-        return None if row is None else (row[0], row[1])
+    def _counts(self, *keys: str) -> dict[str, tuple[int, datetime]]:
+        """Return what each counter that has not ended stands at, and when it ends."""
+        rows = self._connection.execute(
+            select(_COUNTERS.c.key, _COUNTERS.c.count, _COUNTERS.c.expires_at).where(
+                _COUNTERS.c.key.in_(keys), _COUNTERS.c.expires_at > self.at
+            )
+        )
+        return {key: (count, expires_at) for key, count, expires_at in rows}
 
     def check(self) -> bool:
         """Return True: a connection whose transaction is open answers."""
@@ -189,7 +191,7 @@ class CounterStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWin
         What happened is counted in any case: this storage watches, and holds nothing back.
         """
         _, current = self.sliding_window_keys(key, expiry, self.at.timestamp())
-        self.incr(current, 2 * expiry, amount)
+        self._add(current, 2 * expiry, amount)
         return self.seen(key, expiry) <= limit
 
     def seen(self, key: str, expiry: int) -> int:
@@ -201,8 +203,10 @@ class CounterStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWin
         """Return the count of the window before and how long it matters; then the present one's."""
         now = self.at.timestamp()
         previous, current = self.sliding_window_keys(key, expiry, now)
+        counts = self._counts(previous, current)
         left = expiry - now % expiry
-        return self.get(previous), left, self.get(current), left + expiry
+        before, present = (counts.get(window, (0, self.at))[0] for window in (previous, current))
+        return before, left, present, left + expiry
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:
         """Delete the counters of both windows."""
