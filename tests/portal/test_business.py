@@ -244,6 +244,14 @@ def change_form(portal: PortalWorld, change: dict[str, str]) -> Any:
     return portal.client("portal.administrator").post("/notices/form/", change)
 
 
+def test_change_of_a_form_takes_effect_from_today_at_the_earliest(portal: PortalWorld) -> None:
+    """What bots already did cannot have been done by another form."""
+    yesterday = CHANGE | {"effective_on_day": "31", "effective_on_month": "5"}
+    assert "must not take effect in the past" in change_form(portal, yesterday).content.decode()
+    today = CHANGE | {"effective_on_day": "1"}
+    assert change_form(portal, today).status_code == 302
+
+
 def test_form_change_has_a_notice_and_another_fingerprint(portal: PortalWorld) -> None:
     """It holds from its day on; the notice, for users and rules, affects automation."""
     assert change_form(portal, CHANGE).status_code == 302

@@ -145,6 +145,15 @@ def test_every_other_page_asks_to_sign_in(portal: PortalWorld) -> None:
     assert len(asked) > 15
 
 
+def test_each_system_says_for_itself_whose_a_page_is(portal: PortalWorld) -> None:
+    """Who may not use a page reads what to do there, not what another system would advise."""
+    client = portal.client("enid.example")
+    said = {path: client.get(path).content.decode() for path in ("/council/", "/my-home/")}
+    said["/notices/"] = client.get("/notices/").content.decode()
+    advice = {path: "Manage users&#39; role" in text for path, text in said.items()}
+    assert advice == {"/council/": False, "/my-home/": False, "/notices/": True}
+
+
 def test_every_form_wants_its_token(portal: PortalWorld) -> None:
     """No address takes a POST that another site could have made a browser send."""
     strict = Client(enforce_csrf_checks=True, HTTP_HOST="localhost")

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
 SIGN_IN = "council_sign_in"
 LANDING = "council"
+FORBIDDEN = gettext_lazy("It is for landlords with an account of the council's.")
 
 
 def context(request: HttpRequest) -> dict[str, Any]:

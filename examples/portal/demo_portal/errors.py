@@ -8,6 +8,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from .systems import system_at
+
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
@@ -27,12 +29,12 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001
-    """Say that the user's roles do not include the page."""
+    """Say that the page is not for the user."""
     return _page(
         request,
         403,
         _("You cannot use this page"),
-        _("Your user roles do not let you do this. Ask someone with the 'Manage users' role."),
+        str(system_at(request.path).FORBIDDEN),
     )
 
 

@@ -2,7 +2,8 @@
 
 `SYSTEMS` names the module of each that says what it is called, what it offers and where its users
 sign in: its ``SIGN_IN`` and ``LANDING`` are names of addresses, its ``context(request)`` gives
-templates the ``service_name`` and the ``navigation``.
+templates the ``service_name`` and the ``navigation``. ``FORBIDDEN`` says what to do to whoever may
+not use a page.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class System(Protocol):
 
     SIGN_IN: str
     LANDING: str
+    FORBIDDEN: Any
 
     def context(self, request: HttpRequest) -> dict[str, Any]:
         """Return the service's name, and its navigation for the user."""

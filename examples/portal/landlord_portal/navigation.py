@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from automation_rules import Role
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 SIGN_IN = "sign_in"
 LANDING = "landing"
+FORBIDDEN = gettext_lazy(
+    "Your user roles do not let you do this. Ask someone with the 'Manage users' role."
+)
 TABS = [
     ("updates", "Updates", None),
     ("todos", "To-dos", Role.COMPLETE_TODOS),

@@ -141,6 +141,8 @@ class FormChangeForm(NoticeForm):
         kind = cleaned.get("where", "").partition("/")[0]
         last = FormVersion.objects.filter(kind=kind).last()
         effective_on = cleaned.get("effective_on")
+        if effective_on and effective_on < clock.today():
+            self.add_error("effective_on", _("The change must not take effect in the past"))
         if last and effective_on and effective_on < last.effective_on:
             self.add_error(
                 "effective_on",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from .access import is_staff, is_tenant
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 SIGN_IN = "my_home_sign_in"
 LANDING = "my_home"
+FORBIDDEN = gettext_lazy("It is not for the account that you signed in with.")
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
