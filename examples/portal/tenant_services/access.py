@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
     from landlord_portal.models import User
 
     from .profile.customers import Tenancy
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a pillar shows on the dashboard: a line or two, and where to read on.
+
+    Each pillar's ``overview.py`` has ``card(account, tenancies) -> Card | None``.
+    """
+
+    title: str
+    text: str
+    link: str
+    link_text: str
 
 
 class TenantView(RecordsView, GuardedView):

@@ -5,14 +5,27 @@ References of people and tenancies are letters, digits and hyphens.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
+from demo_portal.jinja import language
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     from datetime import date
+
+KINDS = {
+    "general-needs": _("General needs home"),
+    "sheltered": _("Sheltered home"),
+    "shared-ownership": _("Shared ownership home"),
+    "leasehold": _("Leasehold home"),
+    "garage": _("Garage"),
+}
+"""What each kind of tenancy is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,11 @@ class Tenancy:
     began_on: date
     ended_on: date | None
 
+    @property
+    def kind_name(self) -> str:
+        """What the kind is called, in the language in use."""
+        return str(KINDS.get(self.kind, self.kind))
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -55,6 +73,11 @@ class Document:
     added_on: date
     media_type: str
     size: int
+
+    @property
+    def title(self) -> str:
+        """The title in the language in use."""
+        return self.title_cy if language() == "cy" else self.title_en
 
 
 class CustomerDirectory(Protocol):
@@ -83,6 +106,13 @@ class CustomerDirectory(Protocol):
 
     def change_email(self, customer: str, email: str) -> None:
         """Keep an e-mail address that was confirmed."""
+
+
+def plain_name(name: str) -> str:
+    """Return a name without what people write differently: case, accents, punctuation, spaces."""
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    kept = re.sub(r"['\u2018\u2019\u0300-\u036f]", "", letters)
+    return re.sub(r"[\W_]+", " ", kept).strip()
 
 
 @cache

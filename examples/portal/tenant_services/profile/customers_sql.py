@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
 from demo_portal.records import Records
 from sqlalchemy import (
     Column,
@@ -12,10 +15,20 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    func,
     select,
+    update,
 )
 
-from .customers import Customer, Tenancy
+from .customers import Customer, Document, Tenancy, plain_name
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from sqlalchemy import ColumnElement, RowMapping
+
+_MOST = 2**31 - 1
+"""The largest number that a document can have: what databases take for an integer."""
 
 metadata = MetaData()
 
@@ -69,6 +82,22 @@ class SqlCustomerDirectory:
         """Use the database at ``url``; nothing is opened yet."""
         self._records = Records(url, seconds, writable=True)
 
+    def find(self, tenancy: str, name: str, born_on: date) -> Customer | None:
+        """See `CustomerDirectory`. One query, whichever answer is wrong.
+
+        Two people whom the answers do not tell apart are nobody.
+        """
+        query = (
+            select(customers)
+            .join(tenants, tenants.c.customer == customers.c.reference)
+            .where(tenants.c.tenancy == tenancy)
+        )
+        with self._records.connection() as connection:
+            found = [Customer(**row) for row in connection.execute(query).mappings()]
+        given = plain_name(name), born_on
+        fitting = [one for one in found if (plain_name(one.name), one.born_on) == given]
+        return fitting[0] if len(fitting) == 1 else None
+
     def customer(self, reference: str) -> Customer | None:
         """See `CustomerDirectory`."""
         query = select(customers).where(customers.c.reference == reference)
@@ -90,3 +119,47 @@ class SqlCustomerDirectory:
         )
         with self._records.connection() as connection:
             return [Tenancy(**row) for row in connection.execute(query).mappings()]
+
+    def documents(self, tenancy: str) -> list[Document]:
+        """See `CustomerDirectory`. Their content stays where it is."""
+        query = (
+            select(*_ABOUT_DOCUMENT)
+            .where(documents.c.tenancy == tenancy)
+            .order_by(documents.c.added_on.desc(), documents.c.number.desc())
+        )
+        with self._records.connection() as connection:
+            return [_document(row) for row in connection.execute(query).mappings()]
+
+    def document(self, tenancy: str, number: int) -> tuple[Document, bytes] | None:
+        """See `CustomerDirectory`."""
+        if number > _MOST:
+            return None
+        query = select(*_ABOUT_DOCUMENT, documents.c.content).where(
+            documents.c.tenancy == tenancy, documents.c.number == number
+        )
+        with self._records.connection() as connection:
+            row = connection.execute(query).mappings().first()
+        return row and (_document(row), bytes(row["content"]))
+
+    def change_telephone(self, customer: str, telephone: str) -> None:
+        """See `CustomerDirectory`."""
+        self._change(customer, telephone=telephone)
+
+    def change_email(self, customer: str, email: str) -> None:
+        """See `CustomerDirectory`."""
+        self._change(customer, email=email)
+
+    def _change(self, customer: str, **values: str) -> None:
+        change = update(customers).where(customers.c.reference == customer).values(**values)
+        with self._records.connection() as connection:
+            connection.execute(change)
+
+
+_ABOUT_DOCUMENT: list[ColumnElement[Any]] = [
+    *(documents.c[field.name] for field in fields(Document) if field.name != "size"),
+    func.length(documents.c.content).label("size"),
+]
+
+
+def _document(row: RowMapping) -> Document:
+    return Document(**{field.name: row[field.name] for field in fields(Document)})
