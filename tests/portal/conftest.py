@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser
+    from url_map import Furnished
 
 PORTAL = Path(__file__).resolve().parents[2] / "examples" / "portal"
 
@@ -57,6 +58,14 @@ def portal(portal_template: Template, tmp_path: Path) -> Iterator[PortalWorld]:
     """Give a portal with the example data, on a Tuesday in June at nine in the morning."""
     with portal_template.copy(tmp_path / "portal") as world:
         yield world
+
+
+@pytest.fixture(scope="session")
+def furnished(portal_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Furnished:
+    """Make, once, a portal in which two sides own one of everything, to begin from copies of."""
+    from url_map import Furnished
+
+    return Furnished.make(portal_template, tmp_path_factory.mktemp("furnished") / "portal")
 
 
 @pytest.fixture

@@ -1,0 +1,160 @@
+"""Nobody sees or changes anything of anybody else's, whichever id stands in whichever address."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from demo_portal.systems import system_at
+from django.urls import get_resolver, reverse
+from url_map import (
+    BOT,
+    CAST,
+    FIRST,
+    MAP,
+    SECOND,
+    STRANGER,
+    Kind,
+    addresses,
+    changes,
+    client_of,
+    snapshot,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from portal_world import PortalWorld
+    from url_map import Entry, Furnished, Member
+
+OTHER = {FIRST: SECOND, SECOND: FIRST}
+NOT_THERE = {"int": "99999999", "str": "not-there", "slug": "not-there"}
+REFUSALS = {403, 404, 405}
+
+
+@pytest.fixture
+def portal(furnished: Furnished, tmp_path: Path) -> Iterator[PortalWorld]:
+    """Give a portal in which each side owns one of everything."""
+    with furnished.template.copy(tmp_path / "portal") as world:
+        yield world
+
+
+@pytest.fixture
+def things(furnished: Furnished) -> dict[str, dict[str, str]]:
+    """Give the ids of what each side owns."""
+    return furnished.things
+
+
+def said(answer: Any, path: str) -> str:
+    """Return what an answer says, but for the address that was asked for."""
+    text = answer.content.decode()
+    for written in (path, path.replace("/", "%2F")):
+        text = text.replace(written, "")
+    return re.sub(r'name="csrfmiddlewaretoken" value="[^"]+"', "", text)
+
+
+def forbidden(
+    member: Member, things: dict[str, dict[str, str]]
+) -> Iterator[tuple[str, Entry, dict[str, str]]]:
+    """Give every address with ids that a member must not get at."""
+    for name, entry in MAP.items():
+        if STRANGER in entry.who and not entry.owned:
+            continue
+        for side in (FIRST, SECOND):
+            if not entry.is_for(member, side):
+                for parts in entry.fills(things[side]):
+                    yield name, entry, parts
+            if member.parties & entry.who:
+                for parts in entry.mixes(things[side], things[OTHER[side]]):
+                    yield name, entry, parts
+
+
+def refused(answer: Any, member: Member, path: str) -> bool:
+    """Whether an answer gives nothing away."""
+    if STRANGER in member.parties:
+        sign_in = reverse(system_at(path).SIGN_IN)
+        return answer.status_code == 302 and answer.headers["Location"].startswith(f"{sign_in}?")
+    return answer.status_code in REFUSALS
+
+
+@pytest.mark.parametrize("member", CAST, ids=str)
+def test_nothing_of_anybody_elses_is_shown_or_changed(
+    portal: PortalWorld, things: dict[str, dict[str, str]], member: Member
+) -> None:
+    """Every address with every foreign id, read and sent to: refused, and no row is touched."""
+    client = client_of(portal, member)
+    before = snapshot(portal.home)
+    wrong, tried = [], 0
+    for name, entry, parts in forbidden(member, things):
+        path = reverse(name, kwargs=parts)
+        for answer in (
+            client.get(path),
+            client.get(path, {"shown": "999", "page": "1"}),
+            client.post(path),
+            client.post(path, dict(entry.sends or {})),
+        ):
+            tried += 1
+            if not refused(answer, member, path):
+                wrong.append((answer.request["REQUEST_METHOD"], path, answer.status_code))
+    assert wrong == []
+    assert changes(before, snapshot(portal.home)) == {}
+    assert tried > 100
+
+
+@pytest.mark.parametrize("member", [one for one in CAST if one.side], ids=str)
+def test_foreign_id_is_answered_as_one_that_does_not_exist(
+    portal: PortalWorld, things: dict[str, dict[str, str]], member: Member
+) -> None:
+    """To those whom such pages are for, somebody else's thing is not even there."""
+    client = client_of(portal, member)
+    converters = dict(_converters(get_resolver()))
+    theirs = things[OTHER[str(member.side)]]
+    for name, entry in MAP.items():
+        if not entry.owned or not member.parties & entry.who:
+            continue
+        for parts in entry.fills(theirs):
+            nobodys = parts | {part: NOT_THERE[converters[name, part]] for part in entry.owned}
+            found = []
+            for chosen in (parts, nobodys):
+                path = reverse(name, kwargs=chosen)
+                for answer in (client.get(path), client.post(path, dict(entry.sends or {}))):
+                    found.append((answer.status_code, said(answer, path)))
+            assert found[:2] == found[2:], name
+            assert found[0][0] == 404
+
+
+def _converters(resolver: Any) -> Iterator[tuple[tuple[str, str], str]]:
+    """Give the kind of every part of every address."""
+    for pattern in resolver.url_patterns:
+        if hasattr(pattern, "url_patterns"):
+            yield from _converters(pattern)
+        else:
+            for kind, part in re.findall(r"<([a-z]+):([a-z_]+)>", str(pattern.pattern)):
+                yield (pattern.name, part), kind
+
+
+@pytest.mark.parametrize("side", [FIRST, SECOND])
+def test_owners_get_at_their_own(
+    portal: PortalWorld, things: dict[str, dict[str, str]], side: str
+) -> None:
+    """What is refused to others is there, and what they send would change something."""
+    clients: dict[Member, Any] = {}
+    for name, entry, path in addresses(things[side]):
+        for member in CAST:
+            if member.side not in (side, None) or not entry.is_for(member, side):
+                continue
+            # A client that signed out, or was deactivated, is of no more use.
+            client = clients.get(member) or client_of(portal, member)
+            clients[member] = client
+            answer = client.get(path)
+            expected = {Kind.LEADS_ON: {302}, Kind.POST_ONLY: {405}}.get(entry.kind, {200})
+            if entry.kind is not Kind.LEADS_ON and answer.status_code == 302:
+                answer = client.get(answer.headers["Location"])
+            assert answer.status_code in expected, (name, str(member), answer.status_code)
+            answer.close()
+            if entry.sends is not None and BOT not in member.parties:
+                before = snapshot(portal.home)
+                assert client.post(path, dict(entry.sends)).status_code == 302, (name, str(member))
+                assert changes(before, snapshot(portal.home)), (name, str(member))
