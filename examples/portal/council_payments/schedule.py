@@ -1,22 +1,21 @@
 """The schedule of a payment as CSV, for the landlord's own finance system.
 
 Its columns are the same in both languages and in every version; amounts have a point and two
-decimals, dates are ISO 8601. It is UTF-8 with a byte order mark, by which spreadsheets know it.
+decimals, dates are ISO 8601.
 """
 
 from __future__ import annotations
 
-import csv
-import tempfile
-from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
-from django.http import FileResponse
+from demo_portal.csv_files import csv_file
 
 from automation_rules.report import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from django.http import FileResponse
 
     from .back_office import Line, Payment
 
@@ -38,30 +37,10 @@ COLUMNS = [
 
 
 def schedule(reference: str, payment: Payment, lines: Iterable[Line]) -> FileResponse:
-    """Return the file of ``lines``, which is sent piece by piece, and whole or not at all.
-
-    The lines go through a file on disk first: a back office that stops answering half-way gives
-    no half a file that looks whole, and however many there are, they take no memory.
-    """
-    file = tempfile.TemporaryFile()  # noqa: SIM115
-    try:
-        text = TextIOWrapper(file, encoding="utf-8-sig", newline="", write_through=True)
-        writer = csv.writer(text)
-        writer.writerow(COLUMNS)
-        about = [neutral(reference), neutral(payment.number), payment.paid_on]
-        writer.writerows([*about, *_cells(line)] for line in lines)
-        text.detach()
-        file.seek(0)
-    except BaseException:
-        file.close()
-        raise
+    """Return the file of ``lines``."""
+    about = [neutral(reference), neutral(payment.number), payment.paid_on]
     name = "".join(letter if letter.isalnum() else "-" for letter in payment.number)
-    return FileResponse(
-        file,
-        as_attachment=True,
-        filename=f"payment-{name}.csv",
-        content_type="text/csv; charset=utf-8",
-    )
+    return csv_file(f"payment-{name}.csv", COLUMNS, ([*about, *_cells(line)] for line in lines))
 
 
 def _cells(line: Line) -> list[object]:
