@@ -255,6 +255,28 @@ def addresses(side: Things, names: Mapping[str, Entry] = MAP) -> Iterator[tuple[
             yield name, described, reverse(name, kwargs=parts)
 
 
+MORE_PAGES: list[tuple[Party, str]] = [
+    (STRANGER, "/sign-in/?idle=1"),
+    (LANDLORD, "/to-dos/{answered_todo}/tenancy/"),
+    (LANDLORD, "/to-dos/{answered_todo}/rent/?change=1"),
+    (LANDLORD, "/to-dos/{other_todo}/tenant/"),
+    (LANDLORD, "/nowhere/"),
+    (COUNCIL, "/council/nowhere/"),
+    (TENANT, "/my-home/nowhere/"),
+    (TENANT, "/my-home/staff/notices/"),
+]
+"""Pages that an address has beside the one in `MAP`, and those that say no."""
+
+
+def pages(side: Things) -> Iterator[tuple[Member, str]]:
+    """Give every page of the first side's with somebody whom it is for."""
+    for _name, described, path in addresses(side):
+        if described.kind is Kind.PAGE:
+            yield next(one for one in CAST if described.is_for(one, FIRST)), path
+    for party, path in MORE_PAGES:
+        yield member(party), path.format_map(side)
+
+
 # --- who signs in, and what they own --------------------------------------------------------
 
 
@@ -341,6 +363,8 @@ def _landlords(portal: PortalWorld, landlord: str, side: str) -> dict[str, str]:
 
 def _councils(portal: PortalWorld, reference: str, side: str) -> dict[str, str]:
     client = client_of(portal, member(COUNCIL, side))
+    if side == FIRST:
+        council_world.prove(client, "7000456")  # so that there are several to choose from
     return {
         "proof": str(council_world.prove(client, reference)),
         "council_payment": number({"reference": reference}, 0),
