@@ -268,11 +268,20 @@ MORE_PAGES: list[tuple[Party, str]] = [
 """Pages that an address has beside the one in `MAP`, and those that say no."""
 
 
+def reader(described: Entry, path: str) -> Member:
+    """Return who opens a page to look at it: where everybody may, one of that system's users."""
+    usual = {"/council/": COUNCIL, "/my-home/": TENANT}
+    party = next((one for prefix, one in usual.items() if path.startswith(prefix)), LANDLORD)
+    if party in described.who:
+        return member(party)
+    return next(one for one in CAST if described.is_for(one, FIRST))
+
+
 def pages(side: Things) -> Iterator[tuple[Member, str]]:
     """Give every page of the first side's with somebody whom it is for."""
     for _name, described, path in addresses(side):
         if described.kind is Kind.PAGE:
-            yield next(one for one in CAST if described.is_for(one, FIRST)), path
+            yield reader(described, path), path
     for party, path in MORE_PAGES:
         yield member(party), path.format_map(side)
 
@@ -377,17 +386,23 @@ UNCOUNTED = {"django_session", "activity_counters"}
 """When a user was there last, and how much a bot did: the monitor counts a while afterwards."""
 
 
-def snapshot(home: Path, *uncounted: str) -> dict[str, list[str]]:
-    """Return every row of every database of the portal's, by table."""
-    found = {}
+def tables(home: Path) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """Give every table of every database of the portal's, with its rows."""
     for path in sorted(home.glob("*.sqlite3")):
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
             query = "SELECT name FROM sqlite_master WHERE type = 'table'"
             for (table,) in database.execute(query).fetchall():
-                if table not in UNCOUNTED.union(uncounted):
-                    rows = database.execute(f'SELECT * FROM "{table}"')  # noqa: S608
-                    found[f"{path.stem}.{table}"] = sorted(map(repr, rows))
-    return found
+                rows = database.execute(f'SELECT * FROM "{table}"')  # noqa: S608
+                yield f"{path.stem}.{table}", rows.fetchall()
+
+
+def snapshot(home: Path, *uncounted: str) -> dict[str, list[str]]:
+    """Return every row of every database of the portal's, by table."""
+    return {
+        name: sorted(map(repr, rows))
+        for name, rows in tables(home)
+        if name.partition(".")[2] not in UNCOUNTED.union(uncounted)
+    }
 
 
 def changes(before: Mapping[str, list[str]], after: Mapping[str, list[str]]) -> dict[str, object]:

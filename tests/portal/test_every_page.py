@@ -1,0 +1,158 @@
+"""Every page that a person can open, without a browser: its frame, its links, its languages.
+
+The pages come from ``url_map.py``, and so from Django's URL map.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+import set_up
+from babel.messages.pofile import read_po
+from landlord_portal.models import ROLE_NAMES
+from lxml import html  # type: ignore[import-untyped]
+from test_languages import words_of
+from url_map import FIRST, client_of, pages, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from django.test import Client
+    from portal_world import PortalWorld
+    from url_map import Furnished, Member
+
+LABELLED = "input[not(@type='hidden')] | //select | //textarea"
+
+ALIKE = {"English", "Cymraeg", "landlord-portal 1"}
+"""The languages' own names, and that of the policy that decided."""
+NUMBER = re.compile("[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""A digest, or an id."""
+
+
+@pytest.fixture
+def portal(furnished: Furnished, tmp_path: Path) -> Iterator[PortalWorld]:
+    """Give a portal in which there is one of everything to look at."""
+    with furnished.template.copy(tmp_path / "portal") as world:
+        yield world
+
+
+class Readers:
+    """Opens pages as whoever they are for, in both languages."""
+
+    def __init__(self, portal: PortalWorld) -> None:
+        """Begin with nobody signed in."""
+        self._portal = portal
+        self._clients: dict[Member, Client] = {}
+
+    def get(self, member: Member, path: str, lang: str = "en") -> Any:
+        """Return the answer to a GET; where it only leads on, the answer there."""
+        if member not in self._clients:
+            self._clients[member] = client_of(self._portal, member)
+        client = self._clients[member]
+        client.cookies["django_language"] = lang
+        return client.get(path, follow=True)
+
+
+@pytest.fixture
+def readers(portal: PortalWorld) -> Readers:
+    """Give the readers."""
+    return Readers(portal)
+
+
+@pytest.mark.parametrize("lang", ["en", "cy"])
+def test_every_page_has_its_frame(readers: Readers, furnished: Furnished, lang: str) -> None:
+    """Language, title, one heading, labels, no id twice, nothing inline, nothing to be kept."""
+    for member, path in pages(furnished.things[FIRST]):
+        answer = readers.get(member, path, lang)
+        assert answer.status_code == {True: 404, False: 200}["nowhere" in path] or (
+            "staff" in path and answer.status_code == 403
+        ), path
+        page = html.fromstring(answer.content)
+        assert page.get("lang") == lang, path
+        assert len(page.xpath("//h1")) == 1, path
+        [title] = page.xpath("//title/text()")
+        assert re.fullmatch(r"\w.+ \u2013 .+", " ".join(title.split())), path
+        ids = page.xpath("//@id")
+        assert sorted(ids) == sorted(set(ids)), path
+        for field in page.xpath(f"//{LABELLED}"):
+            named = page.xpath(f"//label[@for='{field.get('id')}']") or field.get("aria-label")
+            assert named, (path, html.tostring(field))
+        for form in page.xpath("//form"):
+            if form.get("method", "get").lower() == "post":
+                assert form.xpath(".//input[@name='csrfmiddlewaretoken']"), path
+        inline = page.xpath(
+            "//script[not(@src)] | //style | //@style | //@*[starts-with(name(), 'on')]"
+        )
+        assert inline == [], path
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy, path
+        assert "unsafe" not in policy, path
+        assert "no-store" in answer.headers["Cache-Control"], path
+
+
+def test_every_link_leads_somewhere(readers: Readers, furnished: Furnished) -> None:
+    """Whatever a page links to is there, and for whoever sees the link."""
+    dead, followed = set(), set()
+    for member, path in pages(furnished.things[FIRST]):
+        answer = readers.get(member, path)
+        if answer.status_code >= 400:
+            continue  # What it offers is for those whom it is for.
+        here = answer.request["PATH_INFO"]
+        page = html.fromstring(answer.content)
+        for href in page.xpath(
+            "//a/@href | //img/@src | //link/@href | //source/@src | //track/@src"
+        ):
+            target = urlsplit(urljoin(here, href))
+            if target.scheme or target.netloc or href.startswith("#") or (member, href) in followed:
+                if href.startswith("#"):
+                    assert page.xpath(f"//*[@id='{href[1:]}']"), (path, href)
+                continue
+            followed.add((member, href))
+            if target.path.startswith("/static/"):
+                continue  # WhiteNoise serves these, in front of what a test client reaches.
+            found = readers.get(member, f"{target.path}?{target.query}")
+            if found.status_code != 200:
+                dead.add((path, href, found.status_code))
+            found.close()
+    assert dead == set()
+    assert len(followed) > 150
+
+
+def data(home: Path) -> set[str]:
+    """Return every text in the portal's databases, whole and by its lines and parts."""
+    found = {str(cell) for _name, rows in tables(home) for row in rows for cell in row}
+    return found | {part for text in found for part in parts(text)}
+
+
+def parts(text: str) -> list[str]:
+    """Return what a text is put together from, where data stands beside words."""
+    return [part.strip() for part in re.split(r"[\n,:;()\u2013]| - |\. ", text)]
+
+
+def test_no_english_is_left_in_welsh(
+    readers: Readers, furnished: Furnished, portal: PortalWorld
+) -> None:
+    """What a page says alike in both languages is data, or the same word in both."""
+    with set_up.CATALOGUE.open("rb") as file:
+        catalogue = read_po(file, locale="cy")
+    alike = {message.id for message in catalogue if message.id == message.string}
+    known = alike | data(portal.home) | ALIKE | set(ROLE_NAMES.values())
+    left = {}
+    for member, path in pages(furnished.things[FIRST]):
+        said = [
+            words_of(html.fromstring(readers.get(member, path, lang).content))
+            for lang in ("en", "cy")
+        ]
+        both = {
+            text
+            for text in set.intersection(*said) - known
+            if any(re.search("[a-z]{3}", part) and part not in known for part in parts(text))
+            and not NUMBER.fullmatch(text)
+        }
+        if both:
+            left[path] = both
+    assert left == {}
