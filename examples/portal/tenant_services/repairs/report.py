@@ -1,0 +1,518 @@
+"""Reporting a repair: a question to a page, then everything once more, then it is raised once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from demo_portal import clock
+from design.forms import Form
+from design.views import FormPage
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.http import Http404
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+from django.views.generic import TemplateView
+
+from ..access import TenantView
+from ..profile.customers import customer_directory
+from .diagnosis import HOMES, diagnosis
+from .diary_client import can_book
+from .housing import NewJob, Priority, Stage, housing_management
+from .models import Report
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from ..profile.customers import Tenancy
+    from .diagnosis import Finding, Location, Problem, Repair
+    from .housing import Job
+
+REPORTS_LAST = timedelta(hours=24)
+STEPS = [
+    "report_home",
+    "report_location",
+    "report_problem",
+    "report_detail",
+    "report_description",
+    "report_check",
+]
+TARGETS = {
+    Priority.IMMEDIATE: _("We come at once."),
+    Priority.EMERGENCY: _("We aim to come within 24 hours."),
+    Priority.URGENT: _("We aim to do this within 5 working days."),
+    Priority.NORMAL: _("We aim to do this within 20 working days."),
+    Priority.INSPECTION: _("We aim to come and look at this within 20 working days."),
+}
+"""How soon, by priority. The times are this demonstration's own."""
+
+
+class Progress:
+    """How far a report has come."""
+
+    def __init__(self, report: Report, tenancy: Tenancy | None) -> None:
+        """See what the answers are, as the tree has them now."""
+        self.report = report
+        self.tenancy = tenancy
+        self.location: Location | None = None
+        self.problem: Problem | None = None
+        self.finding: Finding | None = None
+        tree = diagnosis()
+        for location in tree.locations_of(tenancy) if tenancy else []:
+            if location.slug == report.location:
+                self.location = location
+        for problem in self.location.problems if self.location else []:
+            if problem.slug == report.problem:
+                self.problem = problem
+                self.finding = tree.find(report.location, report.problem, report.detail)
+
+    @property
+    def reached(self) -> str:
+        """The first step that is not answered, or the last of all."""
+        answers = [
+            self.tenancy,
+            self.location,
+            self.problem,
+            self.finding and self.finding.repair,
+            self.report.is_described,
+        ]
+        return next(
+            (step for step, answer in zip(STEPS, answers, strict=False) if not answer), STEPS[-1]
+        )
+
+    @property
+    def address(self) -> str:
+        """Where it goes on."""
+        query = f"?report={self.report.pk}"
+        if self.finding and (emergency := self.finding.last.emergency):
+            return reverse("repair_emergency", kwargs={"slug": emergency}) + query
+        if self.finding and (self_help := self.finding.last.self_help):
+            return reverse("repair_self_help", kwargs={"slug": self_help}) + query
+        return self.at(self.reached)
+
+    def at(self, step: str) -> str:
+        """Return the address of a step."""
+        if step == "report_detail" and self.problem and not self.problem.details:
+            step = "report_problem"
+        return reverse(step, kwargs={"report": self.report.pk})
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of the answers."""
+        report = self.report
+        answers = [
+            getattr(report, name)
+            for name in ("tenancy", "location", "problem", "detail", "words", "access", "telephone")
+        ]
+        return hashlib.sha256(json.dumps(answers).encode()).hexdigest()
+
+
+class ReportingView(TenantView):
+    """A view of one of the user's reports. Somebody else's is not there."""
+
+    kwargs: dict[str, Any]
+
+    @cached_property
+    def homes(self) -> list[Tenancy]:
+        """What the user rents now."""
+        return [tenancy for tenancy in self.tenancies if tenancy.ended_on is None]
+
+    @cached_property
+    def report(self) -> Report:
+        """The report of the address."""
+        try:
+            return Report.objects.get(pk=self.kwargs["report"], account=self.account)
+        except Report.DoesNotExist:
+            raise Http404 from None
+
+    @property
+    def progress(self) -> Progress:
+        """How far it has come."""
+        found = (home for home in self.homes if home.reference == self.report.tenancy)
+        return Progress(self.report, next(found, None))
+
+
+class StepForm(Form):
+    """One question with a few answers."""
+
+    answer = forms.ChoiceField(widget=forms.RadioSelect)
+
+    def __init__(self, *args: Any, question: Any, answers: list[tuple[str, Any]], **named: Any):
+        """Ask."""
+        super().__init__(*args, **named)
+        self.fields["answer"].label = question
+        self.fields["answer"].choices = answers  # type: ignore[attr-defined]
+
+    options: ClassVar = {"answer": {"legend": "govuk-visually-hidden"}}
+
+
+class Step(ReportingView, FormPage):
+    """A page of the report. Whoever has not come so far is led to where they are."""
+
+    step: ClassVar[str]
+
+    def get(self, *args: Any, **named: Any) -> HttpResponse:
+        """Ask, or lead elsewhere."""
+        return self.elsewhere() or super().get(*args, **named)
+
+    def post(self, *args: Any, **named: Any) -> HttpResponse:
+        """Take the answer, or lead elsewhere."""
+        return self.elsewhere() or super().post(*args, **named)
+
+    def elsewhere(self) -> HttpResponse | None:
+        """Return where the user should be instead."""
+        if self.report.job:
+            return redirect("reported", report=self.report.pk)
+        progress = self.progress
+        if STEPS.index(self.step) > STEPS.index(progress.reached):
+            return redirect(progress.address)
+        if progress.at(self.step) != self.request.path:
+            return redirect(progress.at(self.step))
+        return None
+
+    def get_back(self) -> str:
+        """Return the address of the step before."""
+        return self.progress.at(STEPS[STEPS.index(self.step) - 1])
+
+    def get_success_url(self) -> str:
+        """Return where it goes on."""
+        return self.progress.address
+
+    def keep(self, **answers: Any) -> None:
+        """Keep answers, unless it has been raised meanwhile."""
+        for name, value in answers.items():
+            setattr(self.report, name, value)
+        Report.objects.filter(pk=self.report.pk, job="").update(**answers)
+
+
+class Question(Step):
+    """A page with one question, under it the answers that there are."""
+
+    template_name = "tenant_services/repairs/question.html"
+    form_class = StepForm
+    field: ClassVar[str]
+
+    def get_answers(self) -> list[Any]:
+        """Return the answers: each has a slug and is said in the user's language."""
+        raise NotImplementedError
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """Ask, with the answer that was given before."""
+        return super().get_form_kwargs() | {
+            "question": self.heading,
+            "answers": [(answer.slug, str(answer)) for answer in self.get_answers()],
+        }
+
+    def get_initial(self) -> dict[str, Any]:
+        """Return the answer that was given before."""
+        return {"answer": getattr(self.report, self.field)}
+
+    def form_valid(self, form: StepForm) -> HttpResponse:
+        """Keep the answer. What was answered after another one is forgotten."""
+        given = form.cleaned_data["answer"]
+        if given != getattr(self.report, self.field):
+            fields = ["location", "problem", "detail"]
+            later = fields[fields.index(self.field) + 1 :]
+            self.keep(**{self.field: given}, **dict.fromkeys(later, ""))
+        return super().form_valid(form)
+
+
+class HomeQuestion(ReportingView):
+    """Asks for which of the user's homes it is."""
+
+    template_name = "tenant_services/repairs/start.html"
+    form_class = StepForm
+    heading = _("What do you want to report a repair for?")
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """Offer what the user rents now."""
+        named: dict[str, Any] = super().get_form_kwargs()  # type: ignore[misc]
+        return named | {
+            "question": self.heading,
+            "answers": [(home.reference, home.address) for home in self.homes],
+        }
+
+    def get_back(self) -> str:
+        """Return the address of the repairs."""
+        return reverse("repairs")
+
+    def get_context_data(self, **named: Any) -> dict[str, Any]:
+        """Add whether there is anything to report for."""
+        context: dict[str, Any] = super().get_context_data(**named)  # type: ignore[misc]
+        return context | {"homes": self.homes}
+
+
+class StartReport(HomeQuestion, FormPage):
+    """The beginning."""
+
+    def get_initial(self) -> dict[str, Any]:
+        """Choose what there is no other choice to."""
+        return {"answer": self.homes[0].reference} if len(self.homes) == 1 else {}
+
+    def form_valid(self, form: StepForm) -> HttpResponse:
+        """Begin a report; forget those that were never finished."""
+        now = clock.now()
+        Report.objects.filter(made_at__lte=now - REPORTS_LAST).delete()
+        report = Report.objects.create(
+            account=self.account, made_at=now, tenancy=form.cleaned_data["answer"]
+        )
+        return redirect("report_location", report=report.pk)
+
+
+class ReportHome(HomeQuestion, Step):
+    """The first question again."""
+
+    step = "report_home"
+
+    def get_initial(self) -> dict[str, Any]:
+        """Return the answer that was given before."""
+        return {"answer": self.report.tenancy}
+
+    def form_valid(self, form: StepForm) -> HttpResponse:
+        """Keep the answer; later ones count as far as they can be given there."""
+        self.keep(tenancy=form.cleaned_data["answer"])
+        return super().form_valid(form)
+
+
+class ReportLocation(Question):
+    """Where."""
+
+    step = "report_location"
+    field = "location"
+    heading = _("Where is the problem?")
+
+    def get_answers(self) -> list[Location]:
+        """Return the places that such a tenancy has."""
+        tenancy = self.progress.tenancy
+        return diagnosis().locations_of(tenancy) if tenancy else []
+
+    def get_context_data(self, **named: Any) -> dict[str, Any]:
+        """Add whether the inside is the tenant's own to mend."""
+        tenancy = self.progress.tenancy
+        is_owned = tenancy is not None and tenancy.kind not in {*HOMES, "garage"}
+        return super().get_context_data(**named) | {"is_owned": is_owned}
+
+
+class ReportProblem(Question):
+    """What."""
+
+    step = "report_problem"
+    field = "problem"
+    heading = _("What is the problem with?")
+
+    def get_answers(self) -> list[Problem]:
+        """Return what can be broken there."""
+        location = self.progress.location
+        return location.problems if location else []
+
+
+class ReportDetail(Question):
+    """What about it."""
+
+    step = "report_detail"
+    field = "detail"
+    heading = _("What is wrong?")
+
+    def get_answers(self) -> list[Any]:
+        """Return what can be wrong with it."""
+        problem = self.progress.problem
+        return problem.details if problem else []
+
+
+class DescriptionForm(Form):
+    """What whoever comes should know."""
+
+    words = forms.CharField(
+        label=_("Describe the problem (optional)"),
+        help_text=_("For example when it began. Do not give health or bank details."),
+        required=False,
+        max_length=1000,
+        widget=forms.Textarea,
+    )
+    access = forms.CharField(
+        label=_("What should whoever comes know to get in or to help you? (optional)"),
+        help_text=_("For example that you need time to get to the door, or an interpreter."),
+        required=False,
+        max_length=500,
+        widget=forms.Textarea,
+    )
+    telephone = forms.CharField(
+        label=_("Best telephone number to reach you (optional)"),
+        required=False,
+        max_length=30,
+        widget=forms.TextInput(attrs={"autocomplete": "tel", "inputmode": "tel"}),
+        validators=[
+            RegexValidator(
+                r"^\+?[0-9 ()-]{7,}\Z",
+                _("Enter a telephone number, like 01632 960 001 or +44 7700 900 982"),
+            )
+        ],
+    )
+    options: ClassVar = {"telephone": {"classes": "govuk-input--width-20"}}
+
+
+class ReportDescription(Step):
+    """In the user's own words."""
+
+    step = "report_description"
+    form_class = DescriptionForm
+    heading = _("Tell us more")
+
+    def get_initial(self) -> dict[str, Any]:
+        """Return what was written before; at first, the telephone number that is known."""
+        report = self.report
+        if report.is_described:
+            return {name: getattr(report, name) for name in DescriptionForm.base_fields}
+        customer = customer_directory().customer(self.account.person)
+        return {"telephone": customer.telephone if customer else ""}
+
+    def form_valid(self, form: DescriptionForm) -> HttpResponse:
+        """Keep it."""
+        self.keep(is_described=True, **form.cleaned_data)
+        return super().form_valid(form)
+
+
+class CheckForm(Form):
+    """That what is shown is what is meant."""
+
+    shown = forms.CharField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, digest: str, **named: Any) -> None:
+        """Know the answers as they are now."""
+        super().__init__(*args, **named)
+        self.digest = digest
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse answers that were changed in another window since they were shown."""
+        if self.cleaned_data.get("shown") != self.digest:
+            raise ValidationError(
+                _now("Your answers were changed after this page was shown. Check them again.")
+            )
+        return self.cleaned_data
+
+
+class ReportCheck(Step):
+    """Everything once more, before it is raised."""
+
+    step = "report_check"
+    template_name = "tenant_services/repairs/check.html"
+    form_class = CheckForm
+    heading = _("Check your answers")
+    button = _("Report this repair")
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """Know the answers as they are now."""
+        return super().get_form_kwargs() | {"digest": self.progress.digest}
+
+    def rows(self) -> list[tuple[Any, str, str]]:
+        """Return each question with its answer and where to change it."""
+        progress, report = self.progress, self.report
+        finding = self.finding
+        asked = [
+            (_("For"), progress.tenancy.address if progress.tenancy else "", "report_home"),
+            (_("Where"), str(finding.location), "report_location"),
+            (_("Problem"), str(finding.problem), "report_problem"),
+        ]
+        if finding.detail:
+            asked.append((_("What is wrong"), str(finding.detail), "report_detail"))
+        asked += [
+            (_("Description"), report.words, "report_description"),
+            (_("To get in or to help you"), report.access, "report_description"),
+            (_("Telephone"), report.telephone, "report_description"),
+        ]
+        return [(text, answer or _now("None"), progress.at(step)) for text, answer, step in asked]
+
+    @cached_property
+    def finding(self) -> Finding:
+        """What is being reported."""
+        finding = self.progress.finding
+        if finding is None:
+            raise Http404
+        return finding
+
+    @cached_property
+    def repair(self) -> Repair:
+        """The repair that it needs."""
+        repair = self.finding.repair
+        if repair is None:
+            raise Http404
+        return repair
+
+    def place(self) -> tuple[str, str]:
+        """Return the tenancy that the job is of, or the building if it is communal."""
+        tenancy = self.progress.tenancy
+        if tenancy is None:
+            raise Http404
+        return ("", tenancy.building) if self.finding.is_communal else (tenancy.reference, "")
+
+    def already(self) -> list[Job]:
+        """Return open jobs of the same kind there: it may have been reported."""
+        tenancy, building = self.place()
+        return [
+            job
+            for stage in (Stage.NEW, Stage.UPCOMING)
+            for job in housing_management()
+            .jobs(stage, tenancies=[tenancy], buildings=[building])
+            .rows
+            if job.sor_code == self.repair.code
+        ]
+
+    def get_context_data(self, **named: Any) -> dict[str, Any]:
+        """Add the answers, and what will happen."""
+        return super().get_context_data(**named) | {
+            "rows": self.rows(),
+            "digest": self.progress.digest,
+            "target": TARGETS[self.repair.priority],
+            "repair": self.repair,
+            "is_communal": self.finding.is_communal,
+            "already": self.already(),
+        }
+
+    def form_valid(self, form: CheckForm) -> HttpResponse:  # noqa: ARG002
+        """Raise it. The report's key makes it one job, however often it is sent."""
+        tenancy, building = self.place()
+        new = NewJob(
+            tenancy,
+            building,
+            reporter=self.account.person,
+            sor_code=self.repair.code,
+            priority=self.repair.priority,
+            description=self.finding.english,
+            words=self.report.words,
+            access=self.report.access,
+            telephone=self.report.telephone,
+        )
+        job = housing_management().raise_job(new, str(self.report.pk))
+        # The housing management system keeps what was written; here nothing of it is needed more.
+        self.keep(job=job.number, words="", access="", telephone="")
+        return redirect("reported", report=self.report.pk)
+
+
+class Reported(ReportingView, TemplateView):
+    """The number of the job, and what comes next."""
+
+    template_name = "tenant_services/repairs/reported.html"
+
+    def get(self, *args: Any, **named: Any) -> HttpResponse:
+        """Show it, or lead to where the report is."""
+        if not self.report.job:
+            return redirect(self.progress.address)
+        return super().get(*args, **named)
+
+    def get_context_data(self, **named: Any) -> dict[str, Any]:
+        """Add the job as it is now."""
+        job = housing_management().job(self.report.job)
+        if job is None:
+            raise Http404
+        return super().get_context_data(**named) | {
+            "job": job,
+            "target": TARGETS[job.priority],
+            "can_book": can_book(job) and not job.appointment,
+        }
