@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import pytest
+from django.conf import settings
+from django.core import mail
 from landlord_portal.management.commands.seed_demo import PASSWORD
+from sqlalchemy import create_engine
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from browser_world import Visits
     from django.test import Client
     from playwright.sync_api import Page
@@ -20,6 +29,10 @@ HOME, GARAGE, FORMER = "T-100001", "T-100002", "T-100003"
 """Tessa's tenancies."""
 TARANS = "T-200001"
 """Taran's tenancy."""
+UNA = "una.registered@people.example"
+UNAS_TELEPHONE = "+44 7700 900403"
+UNAS = "T-300001"
+"""Who has no account yet: her address and number on record, and her tenancy."""
 
 
 def give_password(client: Client, username: str, password: str = PASSWORD) -> Any:
@@ -53,3 +66,99 @@ def visit_as(
     session = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": visit.site}
     page.context.add_cookies([session])  # type: ignore[list-item]
     return page, client
+
+
+class Outbox:
+    """The e-mails that were sent, the last one last."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        mail.outbox = []
+
+    @property
+    def sent(self) -> list[Any]:
+        """All of them."""
+        return list(mail.outbox)
+
+    def to(self, address: str) -> list[Any]:
+        """Return those that went to ``address``."""
+        return [message for message in mail.outbox if message.to == [address]]
+
+    def link(self, address: str = "") -> str:
+        """Return the path that the last link leads to, of all or of those to ``address``."""
+        messages = self.to(address) if address else self.sent
+        [*_others, found] = re.findall(r"https?://[^/\s]+(/\S*)", messages[-1].body)
+        return str(found)
+
+
+@pytest.fixture
+def outbox(portal: PortalWorld, monkeypatch: pytest.MonkeyPatch) -> Outbox:
+    """Keep the e-mails that are sent."""
+    backend = "django.core.mail.backends.locmem.EmailBackend"
+    monkeypatch.setattr(settings, "EMAIL_BACKEND", backend)
+    return Outbox()
+
+
+def change_customers(*statements: Any) -> None:
+    """Change something in the customer directory, as another program would."""
+    engine = create_engine(settings.PORTAL_CUSTOMERS)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(statement)
+    engine.dispose()
+
+
+@contextmanager
+def stuck_customers(seconds: float = 0.2) -> Iterator[None]:
+    """Let the customer directory keep everybody waiting, of whom none waits beyond ``seconds``."""
+    usual, settings.PORTAL_RECORDS_SECONDS = settings.PORTAL_RECORDS_SECONDS, seconds
+    path = settings.PORTAL_CUSTOMERS.removeprefix("sqlite:///")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        other.close()
+        settings.PORTAL_RECORDS_SECONDS = usual
+
+
+# --- opening an account -----------------------------------------------------------------------
+
+REGISTER = "/my-home/register/"
+SECRET = "a horse that nobody rides"
+
+
+def answers(**other: str) -> dict[str, str]:
+    """Return what Una answers, but for ``other``."""
+    return {
+        "reference": UNAS,
+        "name": "Una Registered",
+        "born_on_day": "28",
+        "born_on_month": "2",
+        "born_on_year": "1990",
+    } | other
+
+
+def contacts(**other: str) -> dict[str, str]:
+    """Return how Una is reached, but for ``other``."""
+    return {"email": UNA, "telephone": "07700 900403", "password": SECRET} | other
+
+
+def begin(client: Client, **other: str) -> Any:
+    """Answer the questions."""
+    return client.post(REGISTER, answers(**other))
+
+
+def confirm_telephone(portal: PortalWorld, client: Client, **other: str) -> Any:
+    """Say how Una is reached, and type in the code that was sent."""
+    answer = client.post(f"{REGISTER}contact/", contacts(**other))
+    assert answer.headers.get("Location") == f"{REGISTER}code/", answer.headers
+    return client.post(f"{REGISTER}code/", {"code": portal.code})
+
+
+def register(portal: PortalWorld, outbox: Outbox, client: Client, **other: str) -> Any:
+    """Take every step, the link on another device; return what is answered to the last."""
+    assert begin(client).status_code == 302
+    assert confirm_telephone(portal, client, **other).status_code == 302
+    password = other.get("password", SECRET)
+    return portal.client().post(outbox.link(), {"password": password})

@@ -45,6 +45,15 @@ OPEN = {
     "council_sign_out",
     "my_home_sign_in",
     "my_home_sign_out",
+    "register",
+    "register_contact",
+    "register_code",
+    "register_email",
+    "register_confirm",
+    "register_not_opened",
+    "forgotten_password",
+    "forgotten_password_sent",
+    "new_password",
 }
 """The only pages for strangers."""
 

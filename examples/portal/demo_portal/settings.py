@@ -8,6 +8,8 @@
   default SQLite in the home.
 - ``PORTAL_CUSTOMERS``, ``PORTAL_HOUSING``: the same of the customer directory and of the housing
   management system that tenant services ask.
+- ``PORTAL_MAIL``: where e-mails are handed over, ``smtp://user:password@host:port``, or ``smtps``
+  for TLS; default this console.
 - ``PORTAL_TIME``: an instant with its UTC offset to which the portal's clock is set at the start.
 - ``PORTAL_CLOCK``: the kind of clock that is set; default one that goes on, for tests another.
 - ``PORTAL_IDLE_SECONDS``: how long a signed-in user may do nothing; default 20 minutes.
@@ -81,6 +83,16 @@ PORTAL_HOUSING = _records("housing")
 PORTAL_RECORDS_SECONDS = 3.0
 PORTAL_SMS_SENDER = "automation_rules.access_codes.ConsoleSender"
 
+_MAIL = urlsplit(os.environ.get("PORTAL_MAIL", ""))
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if _MAIL.hostname else 'console'}.EmailBackend"
+EMAIL_HOST = _MAIL.hostname or "localhost"
+EMAIL_USE_SSL = _MAIL.scheme == "smtps"
+EMAIL_PORT = _MAIL.port or (465 if EMAIL_USE_SSL else 25)
+EMAIL_HOST_USER = unquote(_MAIL.username or "")
+EMAIL_HOST_PASSWORD = unquote(_MAIL.password or "")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = "tenant.services@acme.example"
+
 INSTALLED_APPS = [
     "demo_portal",
     "design",
@@ -153,6 +165,7 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+PASSWORD_RESET_TIMEOUT = 3600
 LOGIN_URL = "sign_in"
 LOGIN_REDIRECT_URL = "landing"
 TWO_FACTOR_PATCH_ADMIN = False
@@ -189,6 +202,7 @@ CONTENT_SECURITY_POLICY = {
         "script-src": [SELF],
         "style-src": [SELF],
         "img-src": [SELF],
+        "media-src": [SELF],
         "connect-src": [NONE],
         "form-action": [SELF],
         "base-uri": [NONE],
@@ -199,6 +213,7 @@ CONTENT_SECURITY_POLICY = {
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "build" / "static"]
 WHITENOISE_USE_FINDERS = True
+WHITENOISE_MIMETYPES = {".vtt": "text/vtt; charset=utf-8"}
 
 # Languages and time
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from design.views import RecordsView
+from django.contrib.auth.decorators import login_not_required
 from django.http import Http404
 from landlord_portal.roles import GuardedView
 
@@ -23,13 +24,23 @@ if TYPE_CHECKING:
 class Card:
     """What a pillar shows on the dashboard: a line or two, and where to read on.
 
-    Each pillar's ``overview.py`` has ``card(account, tenancies) -> Card | None``.
+    Each pillar's ``overview.py`` has ``card(account, tenancies) -> Card | None``, and a ``TITLE``
+    for when its records are down.
     """
 
     title: str
     text: str
     link: str
     link_text: str
+
+
+class OpenView:
+    """A view for those who are not signed in."""
+
+    @classmethod
+    def as_view(cls, **named: Any) -> Any:
+        """Let everybody in."""
+        return login_not_required(super().as_view(**named))  # type: ignore[misc]
 
 
 class TenantView(RecordsView, GuardedView):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from landlord_portal.models import Phone
+
 from .contact import example_data as contact
 from .models import StaffAccount, TenantAccount
 from .payments import example_data as payments
@@ -26,6 +28,7 @@ def add(add_user: Callable[..., User]) -> None:
         if customer["reference"] in REGISTERED:
             email = str(customer["email"])
             user = add_user(email, str(customer["name"]), email=email)
+            Phone.objects.filter(user=user).update(number=customer["telephone"])
             TenantAccount.objects.create(user=user, person=customer["reference"])
     username, name = STAFF
     StaffAccount.objects.create(user=add_user(username, name, email=username))

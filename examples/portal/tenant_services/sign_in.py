@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from django import forms
+from django.utils.translation import gettext_lazy as _
 from landlord_portal.sign_in import AccessCodeForm, PasswordForm, SignIn
 
 from .access import is_staff, is_tenant
+from .profile.confirming import plain_email
 
 if TYPE_CHECKING:
     from landlord_portal.models import User
 
 
 class TenantPasswordForm(PasswordForm):
-    """For tenants and the housing association's staff alone."""
+    """For tenants and the housing association's staff alone, whose user name is an address."""
+
+    error_messages: ClassVar[dict[str, Any]] = {
+        "invalid_login": _("The email address or the password is wrong"),
+        "inactive": _("The email address or the password is wrong"),
+    }
+    username = forms.CharField(
+        label=_("Email address"),
+        max_length=200,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "username", "inputmode": "email", "spellcheck": False}
+        ),
+        error_messages={"required": _("Enter your email address")},
+    )
+
+    def clean_username(self) -> str:
+        """Return it as it is kept."""
+        return plain_email(self.cleaned_data["username"])
 
     def is_users(self, user: User) -> bool:
         """Whether the user has an account here."""
@@ -23,6 +43,7 @@ class TenantPasswordForm(PasswordForm):
 class TenantSignIn(SignIn):
     """Password and access code."""
 
+    template_name = "tenant_services/profile/sign_in.html"
     form_list = ((SignIn.AUTH_STEP, TenantPasswordForm), (SignIn.TOKEN_STEP, AccessCodeForm))
     landing = "my_home"
     welcome_back = "my_home_welcome_back"

@@ -79,6 +79,13 @@ class Document:
         """The title in the language in use."""
         return self.title_cy if language() == "cy" else self.title_en
 
+    @property
+    def kind_and_size(self) -> str:
+        """What sort of file it is, and how large, as in PDF, 12 KB."""
+        kind = self.media_type.partition(";")[0].rpartition("/")[2]
+        name = {"plain": "TXT"}.get(kind, kind).upper()
+        return f"{name}, {max(1, round(self.size / 1000))} KB"
+
 
 class CustomerDirectory(Protocol):
     """What a customer directory answers.

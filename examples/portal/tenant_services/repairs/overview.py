@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext_lazy as _
+
 if TYPE_CHECKING:
     from ..access import Card
     from ..models import TenantAccount
     from ..profile.customers import Tenancy
+
+TITLE = _("Repairs")
 
 
 def card(account: TenantAccount, tenancies: list[Tenancy]) -> Card | None:  # noqa: ARG001
