@@ -17,7 +17,7 @@ from django.core.validators import RegexValidator
 from django.http import Http404
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView
 
@@ -393,7 +393,7 @@ class CheckForm(Form):
         """Refuse answers that were changed in another window since they were shown."""
         if self.cleaned_data.get("shown") != self.digest:
             raise ValidationError(
-                _now("Your answers were changed after this page was shown. Check them again.")
+                gettext("Your answers were changed after this page was shown. Check them again.")
             )
         return self.cleaned_data
 
@@ -427,7 +427,9 @@ class ReportCheck(Step):
             (_("To get in or to help you"), report.access, "report_description"),
             (_("Telephone"), report.telephone, "report_description"),
         ]
-        return [(text, answer or _now("None"), progress.at(step)) for text, answer, step in asked]
+        return [
+            (text, answer or gettext("None"), progress.at(step)) for text, answer, step in asked
+        ]
 
     @cached_property
     def finding(self) -> Finding:

@@ -13,7 +13,7 @@ from django.contrib import messages
 from django.http import Http404
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView
 
@@ -244,7 +244,7 @@ class CancelJob(OwnJobView, JobsView, FormPage):
             return None
         said = {
             "heading": _("It is too late to cancel this repair here"),
-            "text": _now("We come %(window)s.") % {"window": window_text(self.visit)},
+            "text": gettext("We come %(window)s.") % {"window": window_text(self.visit)},
             "telephone": diary.TELEPHONE,
             "back": self.get_success_url(),
         }
@@ -260,9 +260,9 @@ class CancelJob(OwnJobView, JobsView, FormPage):
         done = housing_management().cancel_job(self.job.number)
         self.release()
         if done:
-            messages.success(self.request, _now("The repair was cancelled."))
+            messages.success(self.request, gettext("The repair was cancelled."))
         else:
-            messages.info(self.request, _now("The repair had been done already."))
+            messages.info(self.request, gettext("The repair had been done already."))
         return super().form_valid(form)
 
     def release(self) -> None:
