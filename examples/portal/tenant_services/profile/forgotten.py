@@ -186,5 +186,7 @@ class ChooseNewPassword(OpenView, PasswordResetConfirmView):
                 gettext("If it was not you, call us at once on %(number)s.") % {"number": HELPLINE},
             ),
         )
-        messages.success(self.request, gettext("Your password was changed. Sign in with it"))
+        messages.success(
+            self.request, gettext("Your password was changed. Sign in with the new one")
+        )
         return answer

@@ -35,6 +35,7 @@ from design.views import FormPage, RecordsView
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.hashers import check_password, make_password
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import IntegrityError, transaction
 from django.shortcuts import redirect, render
@@ -54,6 +55,8 @@ from .messages import HELPLINE, send_email, tell, tell_by_sms
 from .models import Registration
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
     from .customers import Customer
@@ -103,6 +106,13 @@ class WhoForm(Form):
         """Return it as it is kept."""
         typed: str = self.cleaned_data["reference"]
         return re.sub(r"\s", "", typed.translate(_DASHES)).upper()
+
+    def clean_born_on(self) -> date:
+        """Refuse a day that has yet to come."""
+        born_on: date = self.cleaned_data["born_on"]
+        if born_on > clock.today():
+            raise ValidationError(_("The date of birth must be in the past"))
+        return born_on
 
 
 class ContactForm(Form):
