@@ -5,7 +5,7 @@ Times are London's. The hours, the notices and the targets are this demonstratio
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ NOTICE_OF_EMERGENCY = timedelta(hours=1)
 EMERGENCY_WITHIN = timedelta(hours=24)
 """In which time somebody is at an emergency, whichever day it is."""
 
-WORKING_DAYS = {Priority.URGENT: 5, Priority.NORMAL: 20, Priority.INSPECTION: 30}
+WORKING_DAYS = {Priority.URGENT: 5, Priority.NORMAL: 20, Priority.INSPECTION: 20}
 """In how many working days the others are aimed to be done."""
 
 
@@ -102,13 +102,15 @@ def open_slots(
     if priority is Priority.IMMEDIATE:
         return
     is_emergency = priority is Priority.EMERGENCY
+    # In UTC, for on one clock Python does not count the hour that is lost or gained.
+    now = now.astimezone(UTC)
     first = now + (NOTICE_OF_EMERGENCY if is_emergency else NOTICE)
     today = now.astimezone(LONDON).date()
     day, last = max(since, today), min(until, today + HORIZON)
     while day <= last:
         if is_emergency or is_working_day(day):
             for period in Period:
-                starts_at = window_of(day, period).starts_at
+                starts_at = window_of(day, period).starts_at.astimezone(UTC)
                 if starts_at >= first and not (is_emergency and starts_at > now + EMERGENCY_WITHIN):
                     yield day, period
         day += timedelta(days=1)

@@ -9,11 +9,16 @@ from django.db.models import F, Q
 
 from .diary_calendar import Period
 
-_UNPLANNED = Q(day__isnull=True, period="", morning_crew__isnull=True, afternoon_crew__isnull=True)
+_NO_MORNING = Q(morning_crew__isnull=True)
+_NO_AFTERNOON = Q(afternoon_crew__isnull=True)
+# What is null must be ruled out: a constraint lets through what it cannot tell.
+_MORNING = Q(morning_crew__isnull=False, morning_crew__gte=1)
+_AFTERNOON = Q(afternoon_crew__isnull=False, afternoon_crew__gte=1)
+_UNPLANNED = Q(day__isnull=True, period="") & _NO_MORNING & _NO_AFTERNOON
 _PLANNED = Q(day__isnull=False) & (
-    Q(period=Period.MORNING, morning_crew__gte=1, afternoon_crew__isnull=True)
-    | Q(period=Period.AFTERNOON, morning_crew__isnull=True, afternoon_crew__gte=1)
-    | Q(period=Period.SCHOOL, morning_crew__gte=1, afternoon_crew=F("morning_crew"))
+    (Q(period=Period.MORNING) & _MORNING & _NO_AFTERNOON)
+    | (Q(period=Period.AFTERNOON) & _NO_MORNING & _AFTERNOON)
+    | (Q(period=Period.SCHOOL, morning_crew=F("afternoon_crew")) & _MORNING & _AFTERNOON)
 )
 
 

@@ -1,0 +1,221 @@
+"""Appointments as the rest of this site uses them: what the diary and the housing system are told.
+
+The diary decides when somebody comes; the housing management system is told, and shows it with
+the job. Where the two differ, because something stopped half-way or the contractor moved a visit,
+`settle` tells it again. What a diary refuses is looked up in the diary, never read from a message.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, time, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, TypeVar
+
+from demo_portal import clock
+from demo_portal.clock import LONDON
+from demo_portal.records import RecordsUnavailableError
+
+from .diagnosis import diagnosis
+from .diary import Order, Status, repairs_diary
+from .diary_calendar import HORIZON
+from .housing import Priority, Stage, housing_management
+from .housing import Status as JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from ..profile.customers import Tenancy
+    from .diary import Answer, Booking, Day, RepairsDiary
+    from .housing import Appointment, Job
+
+Value = TypeVar("Value")
+
+CHANGES_UNTIL = time(17)
+"""Until when on the day before somebody comes it can still be changed here."""
+
+TELEPHONE = "01632 960 900"
+"""Where appointments are made and changed by telephone."""
+
+TOLD = 5
+"""How often the housing system is told again while the diary keeps changing."""
+
+_log = logging.getLogger(__name__)
+
+
+class Outcome(Enum):
+    """How booking went: done, the slot had gone, or the job is planned otherwise by now."""
+
+    BOOKED = "booked"
+    GONE = "gone"
+    OTHERWISE = "otherwise"
+
+
+def can_book(job: Job) -> bool:
+    """Whether somebody can be asked here to come for a job, or come again."""
+    repair = diagnosis().repair(job.sor_code)
+    return bool(
+        repair
+        and repair.bookable
+        and not job.is_communal
+        and job.is_open
+        and job.status is not JobStatus.ON_HOLD
+        and job.priority is not Priority.IMMEDIATE
+    )
+
+
+def changes_until(window: Appointment) -> datetime:
+    """Return until when an appointment can be changed or cancelled here, by London's clocks."""
+    day = window.starts_at.astimezone(LONDON).date() - timedelta(days=1)
+    return datetime.combine(day, CHANGES_UNTIL, tzinfo=LONDON)
+
+
+def may_change(window: Appointment) -> bool:
+    """Whether it still can."""
+    return clock.now() < changes_until(window)
+
+
+def is_ahead(window: Appointment) -> bool:
+    """Whether somebody is still to come, or is there."""
+    return window.ends_at > clock.now()
+
+
+def free_days(job: Job, tenancy: Tenancy, weeks: int) -> tuple[list[Day], int | None]:
+    """Return the days with free slots in the next weeks, and how many weeks show more of them.
+
+    While there are none it looks further, as far as the diary goes.
+    """
+    most = HORIZON // timedelta(weeks=1)
+    today = clock.today()
+    order = _order(job, tenancy)
+    for asked in range(min(max(weeks, 1), most), most + 1):
+        until = today + timedelta(weeks=asked)
+        found = _ask(
+            lambda diary, session, until=until: diary.check_availability(
+                session, order, today, until
+            )
+        )
+        days = found.value or []
+        if days or found.status is not Status.SUCCESS:
+            break
+    further = asked < most and job.priority is not Priority.EMERGENCY
+    return days, asked + 1 if further else None
+
+
+def appointment_of(job: str) -> Appointment | None:
+    """Return when the diary has somebody come, or come last, for the job of that number."""
+    booking = _bookings([job]).get(job)
+    return booking.window if booking else None
+
+
+def upcoming(tenancies: Collection[str]) -> list[tuple[Job, Appointment]]:
+    """Return the visits ahead to these tenancies, the next one first."""
+    jobs = {
+        job.number: job
+        for stage in (Stage.UPCOMING, Stage.NEW)
+        for job in housing_management().jobs(stage, tenancies=tenancies).rows
+    }
+    found = [
+        (jobs[number], booking.window)
+        for number, booking in (_bookings(jobs) if jobs else {}).items()
+        if booking.window and is_ahead(booking.window)
+    ]
+    return sorted(found, key=lambda visit: visit[1].starts_at)
+
+
+def book(job: Job, tenancy: Tenancy, before: Appointment | None, window: Appointment) -> Outcome:
+    """Have somebody come in ``window``; ``before`` is when the diary had somebody come.
+
+    It is kept unless the new one is had. The same again is the same once.
+    """
+    outcome = _book(job, tenancy, before, window)
+    settle(job)
+    return outcome
+
+
+def cancel(job: Job, before: Appointment, reason: str) -> Outcome:
+    """Have nobody come after all, if ``before`` is still when somebody would."""
+    now = appointment_of(job.number)
+    if now is not None and now != before:
+        return Outcome.OTHERWISE
+    release(job.number, reason)
+    settle(job)
+    return Outcome.BOOKED
+
+
+def release(job: str, reason: str = "") -> None:
+    """Take a job out of the diary, if it is there: for jobs that are about to be cancelled.
+
+    Call it before the housing system is told.
+    """
+    _ask(lambda diary, session: diary.delete_order(session, job, reason))
+
+
+def settle(job: Job) -> Appointment | None:
+    """Return when the diary has somebody come, and see that the housing system knows.
+
+    Of a visit that is over and that the diary does not know, it keeps what it has.
+    """
+    window = appointment_of(job.number)
+    told = job.appointment
+    for _time in range(TOLD):
+        if window == told or (window is None and told and not is_ahead(told)):
+            break
+        if job.is_open:
+            housing_management().record_appointment(job.number, window)
+        told, window = window, appointment_of(job.number)
+    return window
+
+
+def _book(job: Job, tenancy: Tenancy, before: Appointment | None, window: Appointment) -> Outcome:
+    found = _bookings([job.number]).get(job.number)
+    if found and found.window == window:
+        return Outcome.BOOKED
+    if (found.window if found else None) != before:
+        return Outcome.OTHERWISE
+    booking = found.booking if found else _create(job, tenancy)
+    if booking is None:
+        return Outcome.GONE
+    if before is None:
+        done = _ask(lambda diary, session: diary.schedule_booking(session, booking, window))
+    else:
+        done = _ask(
+            lambda diary, session: diary.reschedule_booking(session, booking, before, window)
+        )
+    if done.status is Status.SUCCESS:
+        return Outcome.BOOKED
+    now = appointment_of(job.number)
+    if now == window:
+        return Outcome.BOOKED
+    return Outcome.GONE if now == before else Outcome.OTHERWISE
+
+
+def _create(job: Job, tenancy: Tenancy) -> str | None:
+    order = _order(job, tenancy)
+    return _ask(lambda diary, session: diary.create_order(session, order)).value
+
+
+def _order(job: Job, tenancy: Tenancy) -> Order:
+    return Order(job.number, job.sor_code, job.priority, tenancy.reference, tenancy.locality)
+
+
+def _bookings(jobs: Collection[str]) -> dict[str, Booking]:
+    found = _ask(lambda diary, session: diary.select_orders(session, list(jobs)))
+    return {booking.job: booking for booking in found.value or []}
+
+
+def _ask(call: Callable[[RepairsDiary, str], Answer[Value]]) -> Answer[Value]:
+    """Ask the diary in a session of its own.
+
+    Raises:
+        RecordsUnavailableError: the diary failed or took too long.
+    """
+    diary = repairs_diary()
+    opened = diary.open_session()
+    if opened.status is Status.SUCCESS and opened.value is not None:
+        answer = call(diary, opened.value)
+        if answer.status is not Status.ERROR:
+            return answer
+    # A diary's message may say whom it was asked about.
+    _log.error("the diary failed")
+    raise RecordsUnavailableError

@@ -1,0 +1,69 @@
+"""Appointments in words, as a reader of each language says them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from babel.dates import format_date
+from demo_portal.clock import LONDON
+from demo_portal.jinja import language
+from django.utils.translation import gettext as _
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from .housing import Appointment
+
+
+def time_text(at: datetime) -> str:
+    """Write a time of London's day, as in 8am, midday or 2:30pm."""
+    local = at.astimezone(LONDON)
+    if local.minute == 0 and local.hour in (0, 12):
+        return _("midday") if local.hour else _("midnight")
+    clock = str(local.hour % 12 or 12) + (f":{local.minute:02d}" if local.minute else "")
+    if local.hour < 12:
+        return _("%(clock)sam") % {"clock": clock}
+    return _("%(clock)spm") % {"clock": clock}
+
+
+def day_text(day: date) -> str:
+    """Write a day as it stands alone, as in Tuesday 8 June 2027 or Dydd Mawrth 8 Mehefin 2027."""
+    locale = {"cy": "cy_GB"}.get(language(), "en_GB")
+    return format_date(day, "EEEE d MMMM y", locale=locale)
+
+
+def on_day(day: date) -> str:
+    """Write a day as it stands after 'on': in Welsh it says so by its first letters."""
+    text = day_text(day)
+    return "ddydd " + text.removeprefix("Dydd ") if text.startswith("Dydd ") else text
+
+
+def hours_text(window: Appointment) -> str:
+    """Write a slot without its day, as in 8am to midday."""
+    return _("%(start)s to %(end)s") % {
+        "start": time_text(window.starts_at),
+        "end": time_text(window.ends_at),
+    }
+
+
+def window_text(window: Appointment) -> str:
+    """Write a slot, as in between 8am and midday on Tuesday 8 June 2027."""
+    return _("between %(start)s and %(end)s on %(day)s") % {
+        "start": time_text(window.starts_at),
+        "end": time_text(window.ends_at),
+        "day": on_day(window.starts_at.astimezone(LONDON).date()),
+    }
+
+
+def moment_text(at: datetime) -> str:
+    """Write an instant, as in 5pm on Monday 7 June 2027."""
+    return _("%(time)s on %(day)s") % {
+        "time": time_text(at),
+        "day": on_day(at.astimezone(LONDON).date()),
+    }
+
+
+def window_line(window: Appointment) -> str:
+    """Write a slot as it stands alone: as `window_text`, with a capital letter."""
+    text = window_text(window)
+    return text[:1].upper() + text[1:]
