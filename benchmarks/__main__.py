@@ -22,6 +22,7 @@ from .measure import FULL, NORMAL
 from .memory import peak_memory
 from .process import check
 from .replaying import replay_log
+from .schedules import schedules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,6 +50,7 @@ BENCHMARKS: Final[dict[str, Callable[[Size], Iterator[Row]]]] = {
     "replay": replay_log,
     "gateway": gateway,
     "check": check,
+    "schedule": schedules,
     "growth": growth,
     "memory": peak_memory,
 }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .exporting import Signed
     from .measure import Row, Size
 
-__all__ = ["WORKS", "peak_memory", "peak_of", "plain_leaf"]
+__all__ = ["WORKS", "peak", "peak_memory", "peak_of", "plain_leaf"]
 
 _LEAF: Final = b'{"envelopes":{},"filler":"%s","number":%d,"tokens":{}}'
 _FILLER: Final = b"x" * 500
@@ -93,7 +93,7 @@ def peak_memory(size: Size) -> Iterator[Row]:
             )
 
 
-def _peak() -> int:
+def peak() -> int:
     """Return the most bytes of memory that this process had at once."""
     if sys.platform == "win32":
         import psutil
@@ -112,4 +112,4 @@ def _peak() -> int:
 if __name__ == "__main__":
     _work, _directory = sys.argv[1], Path(sys.argv[2])
     with opened_signed_log(_directory) as _opened:
-        print(WORKS[_work](_opened, _directory), _peak())
+        print(WORKS[_work](_opened, _directory), peak())
