@@ -6,20 +6,19 @@ whole pence. Entering the same ``source`` again changes nothing and gives the en
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from demo_portal import clock
 from demo_portal.jinja import date_text, money_text
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Q, Sum, Window
 from django.utils.translation import gettext, override
 from django.utils.translation import gettext_lazy as _
 
 from .models import MOST_PENCE, ChargeLine, Entry, pounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
     from django.db.models import QuerySet
@@ -89,14 +88,44 @@ def charge(
 
 
 def balance(tenancy: str, on: date | None = None) -> int:
-    """Return the pence by which a tenancy is ahead, at the end of a day or with all entries."""
+    """Return the pence by which a tenancy is ahead, now or at the end of a day."""
     found = entries(tenancy)
     return total(found if on is None else found.filter(day__lte=on))
+
+
+def balances(tenancies: Iterable[str]) -> dict[str, int]:
+    """Return each tenancy's balance."""
+    wanted = list(tenancies)
+    sums = Entry.objects.filter(tenancy__in=wanted).order_by().values_list("tenancy")
+    return dict.fromkeys(wanted, 0) | dict(sums.annotate(Sum("pence")))
 
 
 def entries(tenancy: str) -> QuerySet[Entry]:
     """Return everything in a tenancy's account, oldest first."""
     return Entry.objects.filter(tenancy=tenancy)
+
+
+def with_balances(found: Sequence[Entry]) -> list[tuple[Entry, int]]:
+    """Return some entries of one tenancy, each with the account's balance after it.
+
+    Only what lies between the first and the last of them is worked through; what is before is one
+    sum.
+    """
+    if not found:
+        return []
+    first = min(found, key=_place)
+    last = max(found, key=_place)
+    of_tenancy = entries(first.tenancy)
+    before = total(of_tenancy.filter(day__lte=first.day).exclude(day=first.day, pk__gte=first.pk))
+    between = (
+        of_tenancy.filter(day__gte=first.day, day__lte=last.day)
+        .exclude(day=first.day, pk__lt=first.pk)
+        .annotate(running=Window(Sum("pence"), order_by=["day", "pk"]))
+    )
+    # Beside the window in one condition, the keys are looked for after it has seen every entry.
+    wanted = between.filter(Q(running=None) | Q(pk__in=[entry.pk for entry in found]))
+    running = dict(wanted.values_list("pk", "running"))
+    return [(entry, before + int(running[entry.pk])) for entry in found]
 
 
 def total(found: QuerySet[Entry]) -> int:
@@ -114,9 +143,12 @@ def standing(pence: int) -> str:
     return gettext("You are %(amount)s behind") % {"amount": amount}
 
 
-def day_before(day: date) -> date:
-    """Return the day before."""
-    return day - timedelta(days=1)
+def figure(pence: int) -> str:
+    """Write a balance as a figure that says which way it stands."""
+    amount = money_text(pounds(abs(pence)))
+    if pence > 0:
+        return gettext("%(amount)s ahead") % {"amount": amount}
+    return gettext("%(amount)s behind") % {"amount": amount} if pence else amount
 
 
 def _enter(
@@ -129,6 +161,9 @@ def _enter(
     on: date | None,
     lines: Mapping[str, int] | None = None,
 ) -> Entry:
+    today = clock.today()
+    if (day := on or today) > today:
+        raise LedgerError("what is still to come is not entered")
     _check(kind, pence, lines.values() if lines else ())
     with transaction.atomic():
         entry, is_new = Entry.objects.get_or_create(
@@ -137,7 +172,7 @@ def _enter(
                 "tenancy": tenancy,
                 "kind": kind,
                 "pence": pence,
-                "day": on or clock.today(),
+                "day": day,
                 "entered_at": clock.now(),
                 "detail_en": _in("en", detail),
                 "detail_cy": _in("cy", detail),
@@ -150,6 +185,10 @@ def _enter(
     if (entry.tenancy, entry.kind, entry.pence) != (tenancy, kind, pence):
         raise EntryConflictError
     return entry
+
+
+def _place(entry: Entry) -> tuple[date, int]:
+    return entry.day, entry.pk
 
 
 def _check(kind: Entry.Kind, pence: int, lines: Iterable[int]) -> None:

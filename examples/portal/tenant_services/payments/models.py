@@ -113,14 +113,14 @@ class Entry(AppendOnly):
         return self.detail_cy if language() == "cy" else self.detail_en
 
     @property
-    def debit(self) -> int | None:
-        """The pence that it takes off the balance."""
-        return -self.pence if self.pence < 0 or self.kind == self.Kind.CHARGE else None
+    def debit(self) -> Decimal | None:
+        """The pounds that it takes off the balance."""
+        return pounds(-self.pence) if self.pence < 0 or self.kind == self.Kind.CHARGE else None
 
     @property
-    def credit(self) -> int | None:
-        """The pence that it adds to the balance."""
-        return None if self.debit is not None else self.pence
+    def credit(self) -> Decimal | None:
+        """The pounds that it adds to the balance."""
+        return pounds(self.pence) if self.debit is None else None
 
 
 class ChargeLine(AppendOnly):
@@ -152,6 +152,11 @@ class ChargeLine(AppendOnly):
     def __str__(self) -> str:
         """Nothing personal: this may reach a log."""
         return f"charge line {self.pk}"
+
+    @property
+    def pounds(self) -> Decimal:
+        """The pounds that are charged."""
+        return pounds(self.pence)
 
 
 class StatementChoice(AppendOnly):
