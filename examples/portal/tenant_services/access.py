@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a pillar shows on the dashboard: a line or two, and where to read on.
+    """What a pillar shows on the dashboard: a few lines, and where to read on.
 
     Each pillar's ``overview.py`` has ``card(account, tenancies) -> Card | None``, and a ``TITLE``
     for when its records are down.
