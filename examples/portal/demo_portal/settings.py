@@ -146,6 +146,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "demo_portal.jinja.page",
                 "demo_portal.systems.context",
+                "tenant_services.contact.downtime.context",
             ],
         },
     }

@@ -1,0 +1,84 @@
+"""Notices, as tenants see them: those alone that one of their tenancies calls for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from demo_portal import clock
+from django.http import Http404
+from django.views.generic import TemplateView
+
+from ..access import TenantView
+from .models import TenantNotice, TenantNoticeRead
+from .writing import SAYS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
+    from django.http import HttpRequest, HttpResponse
+
+    from ..models import TenantAccount
+    from ..profile.customers import Tenancy
+
+
+def fits(notice: TenantNotice, tenancy: Tenancy) -> bool:
+    """Whether a notice is for who rents that: it must go on, and be of the kind in the place."""
+    return (
+        tenancy.ended_on is None
+        and (not notice.kinds or tenancy.kind in notice.kinds)
+        and (not notice.localities or tenancy.locality in notice.localities)
+    )
+
+
+def is_shown(notice: TenantNotice, day: date) -> bool:
+    """Whether a notice shows on a day."""
+    return notice.withdrawn_at is None and notice.shown_from <= day <= notice.shown_until
+
+
+def shown_to(tenancies: Iterable[Tenancy]) -> list[TenantNotice]:
+    """Return what is shown today to who rents all that, newest first."""
+    today, rented = clock.today(), list(tenancies)
+    now_shown = TenantNotice.objects.filter(
+        withdrawn_at=None, shown_from__lte=today, shown_until__gte=today
+    )
+    return [notice for notice in now_shown if any(fits(notice, tenancy) for tenancy in rented)]
+
+
+def unread(account: TenantAccount, tenancies: Iterable[Tenancy]) -> int:
+    """Return how many notices there are that the account has not read."""
+    return len(_unread(account, shown_to(tenancies)))
+
+
+def _unread(account: TenantAccount, shown: Iterable[TenantNotice]) -> set[int]:
+    read = set(TenantNoticeRead.objects.filter(account=account).values_list("notice", flat=True))
+    return {notice.pk for notice in shown} - read
+
+
+class Notices(TenantView, TemplateView):
+    """The notices, newest first."""
+
+    template_name = "tenant_services/contact/notices.html"
+
+    def get_context_data(self, **named: Any) -> dict[str, Any]:
+        """Tell which are new."""
+        shown = shown_to(self.tenancies)
+        found = {"shown": shown, "unread": _unread(self.account, shown)}
+        return super().get_context_data(**named) | found
+
+
+class Notice(TenantView, TemplateView):
+    """One notice. Whoever has opened it has read it."""
+
+    template_name = "tenant_services/contact/notice.html"
+    extra_context = SAYS
+
+    def get(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
+        """Show it, unless it is not for the tenant: then it is not there."""
+        shown = {notice.pk: notice for notice in shown_to(self.tenancies)}
+        notice = shown.get(self.kwargs["pk"])
+        if notice is None:
+            raise Http404
+        if request.method == "GET":
+            TenantNoticeRead.objects.get_or_create(notice=notice, account=self.account)
+        return super().get(request, *args, notice=notice, **named)

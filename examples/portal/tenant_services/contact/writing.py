@@ -1,0 +1,132 @@
+"""What every form shares in which somebody writes to somebody."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from babel.dates import format_date, format_time
+from demo_portal import clock
+from demo_portal.jinja import language
+from design.forms import Form
+from django import forms
+from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from .guide import guide
+from .models import LONGEST, REFERENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from django.http import HttpRequest
+
+    from .hours import Opening
+
+_LETTERS = "23456789BCDFGHJKMNPQRSTVWXYZ"
+_DRAFTS = "contact_drafts"
+
+
+def new_reference() -> str:
+    """Return a reference that is easy to read out, spells nothing and tells nobody anything."""
+    return "".join(secrets.choice(_LETTERS) for _letter in range(REFERENCE))
+
+
+class WrittenField(forms.CharField):
+    """Text of some length. Lines end alike, whatever the browser."""
+
+    def __init__(self, *, required_message: Any, **named: Any) -> None:
+        """Say what to write when there is nothing."""
+        super().__init__(
+            max_length=LONGEST,
+            widget=forms.Textarea,
+            error_messages={
+                "required": required_message,
+                "max_length": gettext_lazy(
+                    "The text must be %(limit_value)d characters or fewer. Shorten it, or send it"
+                    " in two parts"
+                ),
+            },
+            **named,
+        )
+
+    def to_python(self, value: Any) -> str:
+        """Return the text as it is kept."""
+        text: str = super().to_python(value)
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+class OnceForm(Form):
+    """A form that counts once, however often the same page sends the same."""
+
+    token = forms.CharField(
+        widget=forms.HiddenInput,
+        required=False,
+        max_length=64,
+        initial=lambda: secrets.token_urlsafe(12),
+    )
+    says: ClassVar[Sequence[str]] = ()
+    """The fields by which two answers from the same page differ."""
+
+    def once(self) -> str:
+        """Return what the answers hash to."""
+        said = [str(self.cleaned_data.get(name)) for name in ("token", *self.says)]
+        return salted_hmac("contact.once", "\0".join(said), algorithm="sha256").hexdigest()
+
+
+def draft(request: HttpRequest, name: str) -> str:
+    """Return what was typed on another page and belongs here."""
+    return str(request.session.get(_DRAFTS, {}).get(name, ""))
+
+
+def keep_draft(request: HttpRequest, name: str, text: str) -> None:
+    """Keep what was typed, in the session: an address is no place for it."""
+    drafts = request.session.get(_DRAFTS, {})
+    drafts.pop(name, None)
+    request.session[_DRAFTS] = drafts | ({name: text} if text else {})
+
+
+def span_text(starts_at: datetime, ends_at: datetime) -> str:
+    """Write a time within one day, as in Tuesday 1 June 2027, 09:00 to 11:00."""
+    locale = "cy" if language() == "cy" else "en_GB"
+    starts_at, ends_at = (at.astimezone(clock.LONDON) for at in (starts_at, ends_at))
+    return _("%(day)s, %(starts)s to %(ends)s") % {
+        "day": format_date(starts_at, "EEEE d MMMM y", locale=locale),
+        "starts": format_time(starts_at, "HH:mm", locale=locale),
+        "ends": format_time(ends_at, "HH:mm", locale=locale),
+    }
+
+
+def instant_text(at: datetime) -> str:
+    """Write an instant, as in Tuesday 1 June 2027, 09:00; with its zone where that is not clear."""
+    locale = "cy" if language() == "cy" else "en_GB"
+    at = at.astimezone(clock.LONDON)
+    text = format_date(at, "EEEE d MMMM y", locale=locale) + f", {at:%H:%M}"
+    again = at.replace(fold=1 - at.fold)
+    return f"{text} ({at:%Z})" if again.utcoffset() != at.utcoffset() else text
+
+
+def opening_text(found: Opening) -> str:
+    """Write whether somebody is there, and until when, as in Open now, until ..."""
+    if found.until is None:
+        return ""
+    if found.is_open:
+        closes = found.until.astimezone(clock.LONDON)
+        return _("Open now, until %(time)s.") % {"time": f"{closes:%H:%M}"}
+    return _("Closed now. Opens on %(instant)s.") % {"instant": instant_text(found.until)}
+
+
+def topic_text(slug: str) -> str:
+    """Return what something is about, in the language in use; a topic may be gone by now."""
+    return str(guide().topic(slug) or slug)
+
+
+SAYS = {
+    "instant_text": instant_text,
+    "opening_text": opening_text,
+    "span_text": span_text,
+    "topic_text": topic_text,
+}
+"""What templates of this pillar call, as a view's ``extra_context``."""
