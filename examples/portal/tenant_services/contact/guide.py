@@ -12,12 +12,19 @@ from dataclasses import dataclass
 from datetime import time  # noqa: TC003
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 
 from babel.dates import get_day_names
 from demo_portal.jinja import language
 from django.utils.translation import gettext as _
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from automation_rules import WeeklyHours
 
@@ -51,6 +58,11 @@ class Hours(_Model):
     last: Day
     opens: time
     closes: time
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.weekly  # noqa: B018
+        return self
 
     @property
     def weekly(self) -> WeeklyHours:
