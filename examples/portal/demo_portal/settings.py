@@ -8,6 +8,9 @@
   default SQLite in the home.
 - ``PORTAL_CUSTOMERS``, ``PORTAL_HOUSING``: the same of the customer directory and of the housing
   management system that tenant services ask.
+- ``PORTAL_PAY_API``, ``PORTAL_PAY_KEY``, ``PORTAL_PAY_PAGES``: the address and the key of the
+  payment provider's API, and the origins of its pages, separated by commas; default none, and
+  ``serve`` starts a pretend one.
 - ``PORTAL_MAIL``: where e-mails are handed over, ``smtp://user:password@host:port``, or ``smtps``
   for TLS; default this console.
 - ``PORTAL_TIME``: an instant with its UTC offset to which the portal's clock is set at the start.
@@ -81,6 +84,11 @@ PORTAL_CUSTOMERS = _records("customers")
 PORTAL_HOUSING = _records("housing")
 # How long pages wait for them.
 PORTAL_RECORDS_SECONDS = 3.0
+PORTAL_PAY_API = os.environ.get("PORTAL_PAY_API", "")
+PORTAL_PAY_KEY = os.environ.get("PORTAL_PAY_KEY", "")
+_PAGES = os.environ.get("PORTAL_PAY_PAGES", "https://www.payments.service.gov.uk")
+PORTAL_PAY_PAGES = _PAGES.split(",")
+PORTAL_PAY_SECONDS = 4.0
 PORTAL_SMS_SENDER = "automation_rules.access_codes.ConsoleSender"
 
 _MAIL = urlsplit(os.environ.get("PORTAL_MAIL", ""))
