@@ -121,9 +121,13 @@ class Problem(Answer):
 
 
 class Location(Text):
-    """Where it is: in a home, at a garage, or in what a building's tenants share."""
+    """Where it is: in a home, at a garage, or in what a building's tenants share.
+
+    ``such_as`` helps to find it.
+    """
 
     slug: Slug
+    such_as: Text | None = None
     of: Literal["home", "garage", "building"]
     problems: Annotated[list[Problem], Field(min_length=1)]
 

@@ -128,12 +128,11 @@ class SqlHousingManagement:
         }
         with self._records.connection() as connection:
             insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert
-            made = connection.execute(
-                insert(jobs).values(row).on_conflict_do_nothing(index_elements=["key"])
-            )
+            raised = insert(jobs).values(row).on_conflict_do_nothing(index_elements=["key"])
+            made = connection.execute(raised.returning(jobs.c.id)).first()
             query = select(jobs).where(jobs.c.key == key)
             found = connection.execute(query).mappings().one()
-            if made.rowcount:
+            if made:
                 _add_event(connection, found["id"], now, Status.REPORTED)
         return _job(found)
 

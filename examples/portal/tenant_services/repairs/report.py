@@ -207,8 +207,12 @@ class Question(Step):
         """Ask, with the answer that was given before."""
         return super().get_form_kwargs() | {
             "question": self.heading,
-            "answers": [(answer.slug, str(answer)) for answer in self.get_answers()],
+            "answers": [(answer.slug, self.said(answer)) for answer in self.get_answers()],
         }
+
+    def said(self, answer: Any) -> str:
+        """Return how an answer is offered."""
+        return str(answer)
 
     def get_initial(self) -> dict[str, Any]:
         """Return the answer that was given before."""
@@ -292,6 +296,10 @@ class ReportLocation(Question):
         """Return the places that such a tenancy has."""
         tenancy = self.progress.tenancy
         return diagnosis().locations_of(tenancy) if tenancy else []
+
+    def said(self, answer: Location) -> str:
+        """Return a place with what helps to find it."""
+        return f"{answer} ({answer.such_as})" if answer.such_as else str(answer)
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
         """Add whether the inside is the tenant's own to mend."""
