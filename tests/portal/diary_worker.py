@@ -11,29 +11,31 @@ import threading
 from datetime import date, timedelta
 
 import django
-
-django.setup()
-
 from django.db import connection
-from tenant_services.repairs.diary import Order
-from tenant_services.repairs.diary_calendar import Period, window_of
-from tenant_services.repairs.diary_sql import PortalDiary
-from tenant_services.repairs.housing import Priority
 
 THREADS = 4
-DAYS = [date(2027, 6, 7) + timedelta(days=n) for n in range(5)]
-WINDOWS = [window_of(day, period) for day in DAYS for period in (Period.MORNING, Period.AFTERNOON)]
 
 
 def main(name: str) -> None:
     """Take part."""
+    django.setup()
+    from tenant_services.repairs.diary import Order
+    from tenant_services.repairs.diary_calendar import Period, window_of
+    from tenant_services.repairs.diary_sql import PortalDiary
+    from tenant_services.repairs.housing import Priority
+
     diary = PortalDiary({"roofing": 1}, {"RO": "roofing"}.get)
     session = diary.open_session().value
+    windows = [
+        window_of(date(2027, 6, 7) + timedelta(days=days), period)
+        for days in range(5)
+        for period in (Period.MORNING, Period.AFTERNOON)
+    ]
     found = []
     barrier = threading.Barrier(THREADS)
 
     def work(number: int) -> None:
-        for place, window in enumerate(WINDOWS):
+        for place, window in enumerate(windows):
             order = Order(f"{name}-{number}-{place}", "RO", Priority.NORMAL, "T-1", "")
             booking = diary.create_order(session, order).value
             barrier.wait(60)

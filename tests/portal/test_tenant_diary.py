@@ -582,7 +582,7 @@ def test_threads_take_the_last_slot_once(portal: PortalWorld) -> None:
     for window in windows(jobs[0])[:2]:
         outcomes = at_once(
             [
-                lambda job=job: client.book(
+                lambda job=job, window=window: client.book(
                     again(job), home_of(job), client.appointment_of(job.number), window
                 )
                 for job in jobs

@@ -18,7 +18,7 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views import View
 from django.views.generic import TemplateView
@@ -26,7 +26,7 @@ from django.views.generic import TemplateView
 from . import diary_client as client
 from .booking_file import calendar_file
 from .diary_calendar import Period, due_on, place_of
-from .diary_words import day_text, hours_text, moment_text, on_day, window_line, window_text
+from .diary_words import by_day, day_text, hours_text, moment_text, window_line, window_text
 from .housing import Appointment, Priority
 from .housing_access import OwnJobView
 from .views import name_of
@@ -134,8 +134,8 @@ class VisitView(OwnJobView):
         if client.can_book(self.job):
             return None
         return self.say(
-            _now("You cannot book a visit for this repair here"),
-            _now("It is over, on hold, or needs no visit to your home."),
+            gettext("You cannot book a visit for this repair here"),
+            gettext("It is over, on hold, or needs no visit to your home."),
         )
 
     def too_late(self) -> HttpResponse | None:
@@ -143,18 +143,18 @@ class VisitView(OwnJobView):
         if self.visit is None or client.may_change(self.visit):
             return None
         return self.say(
-            _now("It is too late to change or cancel this visit here"),
-            _now("We come %(window)s.") % {"window": window_text(self.visit)},
+            gettext("It is too late to change or cancel this visit here"),
+            gettext("We come %(window)s.") % {"window": window_text(self.visit)},
         )
 
     def planned_otherwise(self) -> HttpResponse:
         """Say that the visit is not any more what the page showed."""
         now = client.appointment_of(self.job.number)
         self.choose(None)
-        heading = _now("The visit was changed in the meantime")
+        heading = gettext("The visit was changed in the meantime")
         if now is None:
-            return self.say(heading, _now("No visit is booked now."), call=False)
-        return self.say(heading, _now("We come %(window)s.") % {"window": window_text(now)})
+            return self.say(heading, gettext("No visit is booked now."), call=False)
+        return self.say(heading, gettext("We come %(window)s.") % {"window": window_text(now)})
 
 
 class SlotForm(Form):
@@ -201,8 +201,8 @@ class Book(VisitView, FormPage):
         if self.days:
             return None
         return self.say(
-            _now("There are no times left that can be booked here"),
-            _now("We may still be able to come."),
+            gettext("There are no times left that can be booked here"),
+            gettext("We may still be able to come."),
         )
 
     @property
@@ -260,12 +260,12 @@ class Book(VisitView, FormPage):
     def target(self) -> str:
         """Return by when the job is aimed to be done."""
         if self.job.priority is Priority.EMERGENCY:
-            return _now("This is urgent. We can come within 24 hours.")
+            return gettext("This is urgent. We can come within 24 hours.")
         reported_on: date = self.job.reported_at.astimezone(LONDON).date()
         due = due_on(self.job.priority, reported_on)
         if due is None or due < clock.today():
             return ""
-        return _now("We aim to do this repair by %(day)s.") % {"day": on_day(due)}
+        return gettext("We aim to do this repair by %(day)s.") % {"day": by_day(due)}
 
 
 class Change(Book):
@@ -324,7 +324,7 @@ class Check(VisitView, TemplateView):
         self.choose(None)
         messages.success(
             self.request,
-            _now("Your visit was changed") if changes else _now("Your visit is booked"),
+            gettext("Your visit was changed") if changes else gettext("Your visit is booked"),
         )
         return redirect("repair_appointment", number=self.job.number)
 
@@ -408,7 +408,7 @@ class Cancel(VisitView, FormPage):
         if before is None or client.cancel(self.job, before, reason) is client.Outcome.OTHERWISE:
             return self.planned_otherwise()
         self.choose(None)
-        messages.success(self.request, _now("The visit was cancelled"))
+        messages.success(self.request, gettext("The visit was cancelled"))
         return redirect("repair", number=self.job.number)
 
 
@@ -422,8 +422,8 @@ class File(VisitView, View):
         content = calendar_file(
             self.visit,
             job=self.job.number,
-            summary=_now("Repair: %(name)s") % {"name": name_of(self.job)},
-            text=_now("Repair %(number)s. To change the visit by telephone: %(telephone)s.")
+            summary=gettext("Repair: %(name)s") % {"name": name_of(self.job)},
+            text=gettext("Repair %(number)s. To change the visit by telephone: %(telephone)s.")
             % {"number": self.job.number, "telephone": client.TELEPHONE},
             address=self.tenancy.address,
         )

@@ -38,6 +38,12 @@ def on_day(day: date) -> str:
     return "ddydd " + text.removeprefix("Dydd ") if text.startswith("Dydd ") else text
 
 
+def by_day(day: date) -> str:
+    """Write a day as it stands after 'by': Welsh has no capital letter there."""
+    text = day_text(day)
+    return "d" + text[1:] if text.startswith("Dydd ") else text
+
+
 def hours_text(window: Appointment) -> str:
     """Write a slot without its day, as in 8am to midday."""
     return _("%(start)s to %(end)s") % {
