@@ -112,7 +112,7 @@ class Answer(EnquiryView, FormPage):
                 return self.form_invalid(form)
             EnquiryAnswer.objects.get_or_create(
                 enquiry=known,
-                once=form.once(),
+                once=form.once(by=self.staff),
                 defaults={
                     "staff": self.staff,
                     "text": form.cleaned_data["text"],
@@ -247,10 +247,11 @@ class StaffChat(StaffView, FormPage):
 
     def form_valid(self, form: LineForm) -> HttpResponse:
         """Add the line, unless the chat is over."""
-        if self.chat.ended_at is not None and not was_written(self.chat, form.once()):
+        once = form.once(by=self.staff)
+        if self.chat.ended_at is not None and not was_written(self.chat, once):
             form.add_error(None, _("The chat is over, so this was not sent"))
             return self.form_invalid(form)
-        write(self.chat, form.cleaned_data["text"], form.once(), self.staff)
+        write(self.chat, form.cleaned_data["text"], once, self.staff)
         keep_draft(self.request, chat_draft(self.chat), "")
         return super().form_valid(form)
 

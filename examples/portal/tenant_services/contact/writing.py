@@ -70,9 +70,9 @@ class OnceForm(Form):
     says: ClassVar[Sequence[str]] = ()
     """The fields by which two answers from the same page differ."""
 
-    def once(self) -> str:
-        """Return what the answers hash to."""
-        said = [str(self.cleaned_data.get(name)) for name in ("token", *self.says)]
+    def once(self, by: object = "") -> str:
+        """Return what the answers hash to, if they may be ``by`` more than one."""
+        said = [str(by), *(str(self.cleaned_data.get(name)) for name in ("token", *self.says))]
         return salted_hmac("contact.once", "\0".join(said), algorithm="sha256").hexdigest()
 
 
