@@ -10,6 +10,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from .pay_models import CardPayment  # noqa: F401
+
 MOST_PENCE = 100_000_000_000
 """The largest amount of one entry, a thousand million pounds: sums stay numbers for databases."""
 
@@ -137,12 +139,12 @@ class ChargeLine(AppendOnly):
         CONCIERGE = "concierge", _("Concierge")
         GARAGE = "garage", _("Garage")
 
-    entry = models.ForeignKey(Entry, models.PROTECT, related_name="lines")
+    entry = models.ForeignKey(Entry, models.PROTECT, related_name="lines", db_index=False)
     charged_for = models.CharField(max_length=10, choices=For.choices)
     pence = models.BigIntegerField()
 
     class Meta:
-        """Lines are read with their charge."""
+        """Lines are read with their charge, by the index that keeps them apart."""
 
         ordering: ClassVar = ["pk"]
         constraints: ClassVar = [

@@ -1,6 +1,6 @@
 """The addresses of the pillar 'Payments'."""
 
-from django.urls import path, register_converter
+from django.urls import include, path, register_converter
 
 from .charges import ChargePage
 from .paperless import ChooseStatements
@@ -15,6 +15,7 @@ DAYS = f"{STATEMENT}<day:first>/<day:last>/"
 urlpatterns = [
     path("", Rent.as_view(), name="rent"),
     path("how-we-send-statements/", ChooseStatements.as_view(), name="choose_statements"),
+    path("", include("tenant_services.payments.pay_urls")),
     path("<str:tenancy>/", Account.as_view(), name="rent_account"),
     path("<str:tenancy>/history/", History.as_view(), name="rent_history"),
     path("<str:tenancy>/charge/<int:entry>/", ChargePage.as_view(), name="rent_charge"),

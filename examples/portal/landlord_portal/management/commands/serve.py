@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
 import waitress
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from ...automation import gateway
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Iterator
 
 THREADS = 8
 
@@ -42,6 +46,21 @@ class Command(BaseCommand):
         )
         gateway()  # What is wrong with the state is said now, not to the first who asks.
         server = waitress.create_server(application, host=host, port=port, threads=THREADS)
-        self.stdout.write(f"The portal is at http://{host}:{server.effective_port}/")
-        self.stdout.flush()
-        server.run()
+        with self._provider():
+            self.stdout.write(f"The portal is at http://{host}:{server.effective_port}/")
+            self.stdout.flush()
+            server.run()
+
+    @contextmanager
+    def _provider(self) -> Iterator[None]:
+        """Start the pretend payment provider, unless the settings name one."""
+        if settings.PORTAL_PAY_API:
+            yield
+            return
+        from pretend_pay import running
+
+        settings.PORTAL_PAY_KEY = secrets.token_urlsafe()
+        with running(settings.PORTAL_PAY_KEY) as provider:
+            settings.PORTAL_PAY_API = provider.pay.address
+            settings.PORTAL_PAY_PAGES = [provider.pay.address]
+            yield
