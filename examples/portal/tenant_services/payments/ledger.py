@@ -130,7 +130,7 @@ def with_balances(found: Sequence[Entry]) -> list[tuple[Entry, int]]:
 
 def total(found: QuerySet[Entry]) -> int:
     """Return the sum of entries."""
-    return int(found.order_by().aggregate(pence=Sum("pence"))["pence"] or 0)
+    return int(found.aggregate(pence=Sum("pence"))["pence"] or 0)
 
 
 def standing(pence: int) -> str:

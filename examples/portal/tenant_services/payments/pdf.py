@@ -19,7 +19,7 @@ class PdfUnavailableError(Exception):
 class _Nobody:
     """Asked for anything outside the document, refuses."""
 
-    _fail_on_errors = True
+    _fail_on_errors = False
 
     def __call__(self, *_args: Any, **_named: Any) -> NoReturn:
         raise ValueError("a document is drawn from itself alone")

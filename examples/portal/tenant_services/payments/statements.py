@@ -47,7 +47,7 @@ CHUNK = 1000
 ON_SCREEN = 100
 """How many entries of a statement a page has."""
 
-MOST_IN_PDF = 1000
+MOST_IN_PDF = 500
 """How many entries a PDF may have: longer ones would keep a tenant waiting."""
 
 
@@ -144,8 +144,8 @@ def heads() -> list[str]:
     return [
         gettext("Date"),
         gettext("Detail"),
-        gettext("Debit (charges)"),
-        gettext("Credit (payments)"),
+        gettext("Debit (taken off)"),
+        gettext("Credit (added)"),
         gettext("Balance"),
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from demo_portal.csv_files import csv_file
@@ -25,6 +27,7 @@ from .statements import COLUMNS as STATEMENT_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from decimal import Decimal
 
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponseBase
@@ -127,7 +130,12 @@ COLUMNS = [*STATEMENT_COLUMNS, *ChargeLine.For.values]
 def cells(tenancy: str) -> Iterator[list[object]]:
     """Give the rows of the file, oldest first."""
     about = neutral(tenancy)
-    found = ledger.entries(tenancy).prefetch_related("lines").iterator(CHUNK)
-    for entry, balance in running(found, 0):
-        parts = {line.charged_for: pounds(line.pence) for line in entry.lines.all()}
-        yield [about, *entry_cells(entry, balance), *map(parts.get, ChargeLine.For.values)]
+    found = running(ledger.entries(tenancy).iterator(CHUNK), 0)
+    while chunk := list(islice(found, CHUNK)):
+        parts: defaultdict[int, dict[str, Decimal]] = defaultdict(dict)
+        lines = ChargeLine.objects.filter(entry__in=[entry.pk for entry, _after in chunk])
+        for pk, what, pence in lines.order_by().values_list("entry", "charged_for", "pence"):
+            parts[pk][what] = pounds(pence)
+        for entry, after in chunk:
+            of_charge = map(parts[entry.pk].get, ChargeLine.For.values)
+            yield [about, *entry_cells(entry, after), *of_charge]
