@@ -44,14 +44,14 @@ def main(name: str) -> None:
         connection.close()
 
     connection.ensure_connection()
-    print("ready", flush=True)  # noqa: T201
+    print("ready", flush=True)
     sys.stdin.readline()
     threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    print(json.dumps(found))  # noqa: T201
+    print(json.dumps(found))
 
 
 main(sys.argv[1])

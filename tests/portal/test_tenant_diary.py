@@ -37,7 +37,7 @@ from hypothesis.stateful import (
 from portal_world import TUESDAY
 from tenant_services.repairs import diary_client as client
 from tenant_services.repairs import diary_sql
-from tenant_services.repairs.diary import Answer, Order, Status
+from tenant_services.repairs.diary import Answer, Booking, Order, Status
 from tenant_services.repairs.diary_calendar import (
     HORIZON,
     Period,
@@ -224,6 +224,10 @@ class DiaryMachine(RuleBasedStateMachine):
         assert bool(answer.message) is (answer.status is Status.FAILURE)
         return answer
 
+    def plan(self, job: str, before: Appointment | None, window: Appointment) -> Answer[Any]:
+        """Ask for a window for a job that is at ``before``."""
+        return self.ask("schedule_booking", Booking(self.ids[job], job, before), window)
+
     def free(self, job: str) -> list[Appointment]:
         """Return the windows that are shown for a job, the days being in order and not empty."""
         today = self.clock.now().astimezone(LONDON).date()
@@ -259,8 +263,9 @@ class DiaryMachine(RuleBasedStateMachine):
         """Create an order: again gives the same. A crash may follow, and leaves it so."""
         answer = self.ask("create_order", JOBS[job])
         assert answer.status is Status.SUCCESS
-        assert self.ids.setdefault(job, answer.value) == answer.value
-        self.held.setdefault(job, None)
+        made = answer.value
+        assert self.ids.setdefault(job, made.booking) == made.booking
+        assert self.held.setdefault(job, None) == made.window
 
     @rule(job=st.sampled_from(sorted(JOBS)), chance=st.integers(0, 99), data=st.data())
     def take(self, job: str, chance: int, data: st.DataObject) -> None:
@@ -272,10 +277,7 @@ class DiaryMachine(RuleBasedStateMachine):
         window = free[chance % len(free)]
         before = self.held[job]
         for _time in range(data.draw(st.integers(1, 2))):
-            if before is None:
-                answer = self.ask("schedule_booking", self.ids[job], window)
-            else:
-                answer = self.ask("reschedule_booking", self.ids[job], before, window)
+            answer = self.plan(job, before, window)
             assert answer.status is Status.SUCCESS, answer.message
         self.held[job] = window
 
@@ -285,11 +287,7 @@ class DiaryMachine(RuleBasedStateMachine):
         if not self.shown or job not in self.ids:
             return
         _other, window = self.shown[chance % len(self.shown)]
-        before = self.held[job]
-        if before is None:
-            answer = self.ask("schedule_booking", self.ids[job], window)
-        else:
-            answer = self.ask("reschedule_booking", self.ids[job], before, window)
+        answer = self.plan(job, self.held[job], window)
         if answer.status is Status.SUCCESS:
             self.held[job] = window
 
@@ -302,9 +300,8 @@ class DiaryMachine(RuleBasedStateMachine):
             return
         window = free[chance % len(free)]
         stale = window_of(date(2027, 1, 4), Period.MORNING)
-        assert self.ask("schedule_booking", self.ids[job], window).status is Status.FAILURE
-        refused = self.ask("reschedule_booking", self.ids[job], stale, window)
-        assert refused.status is Status.FAILURE
+        assert self.plan(job, None, window).status is Status.FAILURE
+        assert self.plan(job, stale, window).status is Status.FAILURE
 
     @rule(job=st.sampled_from(sorted(JOBS)))
     def cancel(self, job: str) -> None:
@@ -320,7 +317,8 @@ class DiaryMachine(RuleBasedStateMachine):
             soon = (day, period) in open_slots(JOBS[job].priority, self.clock.now(), today, day)
             assert not soon or day > today + timedelta(days=4) or held in self.free(job)
         window = window_of(date(2027, 6, 8), Period.MORNING)
-        assert self.ask("schedule_booking", booking, window).status is Status.FAILURE
+        gone = Booking(booking, job, held)
+        assert self.ask("schedule_booking", gone, window).status is Status.FAILURE
 
     @rule(hours=st.sampled_from([1, 3, 24, 100]))
     def wait(self, hours: int) -> None:
@@ -521,7 +519,8 @@ def test_unknown_codes_and_bookings_are_refused(portal: PortalWorld) -> None:
     assert made.check_availability(session, order, date(2027, 6, 1), date(2027, 6, 9)).message
     assert made.create_order(session, order).status is Status.FAILURE
     for booking in ("", "0", "x", "9999", "-1", "१"):
-        assert made.schedule_booking(session, booking, window).status is Status.FAILURE
+        gone = Booking(booking, "R-1", None)
+        assert made.schedule_booking(session, gone, window).status is Status.FAILURE
     assert made.delete_order(session, "R-1", "").status is Status.FAILURE
     assert not DiaryOrder.objects.filter(job="R-1").exists()
 

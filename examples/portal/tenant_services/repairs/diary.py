@@ -10,9 +10,8 @@ Every call is one of a DRS's; what stands behind `RepairsDiary` for one of them 
 - `RepairsDiary.create_order` is ``createOrder``, the job's number being ``primaryOrderNumber``
   and the tenancy ``locationID``; where there is such an order already, its ``bookingId`` is read
   by ``selectOrder``;
-- `RepairsDiary.schedule_booking` and `RepairsDiary.reschedule_booking` are ``scheduleBooking``
-  with ``planningWindowStart`` and ``planningWindowEnd``, after a look by ``selectOrder`` at what
-  is planned;
+- `RepairsDiary.schedule_booking` is ``scheduleBooking`` with ``planningWindowStart`` and
+  ``planningWindowEnd``, after a look by ``selectOrder`` at what is planned;
 - `RepairsDiary.select_orders` is ``selectOrder``;
 - `RepairsDiary.delete_order` is ``deleteOrder``.
 
@@ -108,16 +107,14 @@ class RepairsDiary(Protocol):
     ) -> Answer[list[Day]]:
         """Return the days from ``since`` to ``until`` with the slots that the order may have."""
 
-    def create_order(self, session: str, order: Order) -> Answer[str]:
-        """Return the booking of a new order, or of the one that there is; it holds no slot yet."""
+    def create_order(self, session: str, order: Order) -> Answer[Booking]:
+        """Return the booking of a new order, which holds no slot yet, or of the one there is."""
 
-    def schedule_booking(self, session: str, booking: str, window: Appointment) -> Answer[None]:
-        """Plan a booking that has no window; a failure if the slot has gone."""
+    def schedule_booking(self, session: str, booking: Booking, window: Appointment) -> Answer[None]:
+        """Plan a booking, or move it, if what it holds is still what ``booking`` says.
 
-    def reschedule_booking(
-        self, session: str, booking: str, before: Appointment, window: Appointment
-    ) -> Answer[None]:
-        """Move a booking that is at ``before``, which it keeps if the slot has gone."""
+        It keeps that if the slot has gone.
+        """
 
     def select_orders(self, session: str, jobs: Collection[str]) -> Answer[list[Booking]]:
         """Return what there is for these jobs."""

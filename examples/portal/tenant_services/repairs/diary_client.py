@@ -168,20 +168,17 @@ def settle(job: Job) -> Appointment | None:
 
 
 def _book(job: Job, tenancy: Tenancy, before: Appointment | None, window: Appointment) -> Outcome:
-    found = _bookings([job.number]).get(job.number)
-    if found and found.window == window:
+    booking = _bookings([job.number]).get(job.number)
+    if booking is None and before is None:
+        booking = _create(job, tenancy)
+        if booking is None:
+            return Outcome.GONE
+    now = booking.window if booking else None
+    if now == window:
         return Outcome.BOOKED
-    if (found.window if found else None) != before:
+    if booking is None or now != before:
         return Outcome.OTHERWISE
-    booking = found.booking if found else _create(job, tenancy)
-    if booking is None:
-        return Outcome.GONE
-    if before is None:
-        done = _ask(lambda diary, session: diary.schedule_booking(session, booking, window))
-    else:
-        done = _ask(
-            lambda diary, session: diary.reschedule_booking(session, booking, before, window)
-        )
+    done = _ask(lambda diary, session: diary.schedule_booking(session, booking, window))
     if done.status is Status.SUCCESS:
         return Outcome.BOOKED
     now = appointment_of(job.number)
@@ -190,7 +187,7 @@ def _book(job: Job, tenancy: Tenancy, before: Appointment | None, window: Appoin
     return Outcome.GONE if now == before else Outcome.OTHERWISE
 
 
-def _create(job: Job, tenancy: Tenancy) -> str | None:
+def _create(job: Job, tenancy: Tenancy) -> Booking | None:
     order = _order(job, tenancy)
     return _ask(lambda diary, session: diary.create_order(session, order)).value
 

@@ -99,7 +99,7 @@ class PortalDiary:
         return [Day(day, tuple(own)) for day, own in found.items()]
 
     @_answers
-    def create_order(self, order: Order) -> str:
+    def create_order(self, order: Order) -> Booking:
         """See `RepairsDiary`."""
         made, _is_new = DiaryOrder.objects.get_or_create(
             job=order.job,
@@ -111,23 +111,47 @@ class PortalDiary:
                 "locality": order.locality,
             },
         )
-        return str(made.pk)
+        return _booking(made)
 
     @_answers
-    def schedule_booking(self, booking: str, window: Appointment) -> None:
-        """See `RepairsDiary`."""
-        self._plan(booking, None, window)
-
-    @_answers
-    def reschedule_booking(self, booking: str, before: Appointment, window: Appointment) -> None:
-        """See `RepairsDiary`."""
-        self._plan(booking, before, window)
+    def schedule_booking(self, booking: Booking, window: Appointment) -> None:
+        """See `RepairsDiary`. One statement plans or moves it, or nothing does."""
+        order = DiaryOrder.objects.filter(job=booking.job).first()
+        if order is None or str(order.pk) != booking.booking:
+            raise _RefusedError("there is no such booking")
+        if _window(order) == window:
+            return
+        if _window(order) != booking.window:
+            raise _RefusedError("the booking is planned otherwise")
+        place = place_of(window)
+        if place is None or place not in open_slots(
+            Priority(order.priority), clock.now(), place[0], place[0]
+        ):
+            raise _RefusedError("there is no such slot")
+        day, period = place
+        as_it_was = DiaryOrder.objects.filter(pk=order.pk, day=order.day, period=order.period)
+        busy = _Busy(order.trade, order.job, day, day)
+        for crew in busy.free(day, period, self._on(order.trade, day)):
+            try:
+                with transaction.atomic():
+                    moved = as_it_was.update(
+                        day=day,
+                        period=period,
+                        morning_crew=crew if period in _MORNING else None,
+                        afternoon_crew=crew if period in _AFTERNOON else None,
+                    )
+            except IntegrityError:
+                continue  # Somebody else got this crew in the meantime.
+            if not moved:
+                self._replanned(order.pk, window)
+            return
+        raise _RefusedError("the slot has gone")
 
     @_answers
     def select_orders(self, jobs: Collection[str]) -> list[Booking]:
         """See `RepairsDiary`."""
         found = DiaryOrder.objects.filter(job__in=list(jobs)).order_by("pk")
-        return [Booking(str(order.pk), order.job, _window(order)) for order in found]
+        return [_booking(order) for order in found]
 
     @_answers
     def delete_order(self, job: str, reason: str) -> None:
@@ -145,39 +169,6 @@ class PortalDiary:
                     cancelled_at=clock.now(),
                 )
             order.delete()
-
-    def _plan(self, booking: str, before: Appointment | None, window: Appointment) -> None:
-        """Give the slot to a booking that is at ``before``. One statement moves it, or none."""
-        order = DiaryOrder.objects.filter(pk=int(booking) if booking.isdecimal() else 0).first()
-        if order is None:
-            raise _RefusedError("there is no such booking")
-        if _window(order) == window:
-            return
-        if _window(order) != before:
-            raise _RefusedError("the booking is planned otherwise")
-        place = place_of(window)
-        if place is None or place not in open_slots(
-            Priority(order.priority), clock.now(), place[0], place[0]
-        ):
-            raise _RefusedError("there is no such slot")
-        day, period = place
-        at_before = DiaryOrder.objects.filter(pk=order.pk, day=order.day, period=order.period)
-        busy = _Busy(order.trade, order.job, day, day)
-        for crew in busy.free(day, period, self._on(order.trade, day)):
-            try:
-                with transaction.atomic():
-                    moved = at_before.update(
-                        day=day,
-                        period=period,
-                        morning_crew=crew if period in _MORNING else None,
-                        afternoon_crew=crew if period in _AFTERNOON else None,
-                    )
-            except IntegrityError:
-                continue  # Somebody else got this crew in the meantime.
-            if not moved:
-                self._replanned(order.pk, window)
-            return
-        raise _RefusedError("the slot has gone")
 
     def _replanned(self, order: int, window: Appointment) -> None:
         """Look whether somebody else planned the same in the meantime."""
@@ -227,6 +218,10 @@ class _Busy:
 
 def _halves(period: Period) -> list[Period]:
     return [Period.MORNING] * (period in _MORNING) + [Period.AFTERNOON] * (period in _AFTERNOON)
+
+
+def _booking(order: DiaryOrder) -> Booking:
+    return Booking(str(order.pk), order.job, _window(order))
 
 
 def _window(order: DiaryOrder) -> Appointment | None:
