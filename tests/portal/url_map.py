@@ -6,19 +6,34 @@ The addresses come from Django's URL map. One that `MAP` does not describe fails
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from itertools import product
-from typing import TYPE_CHECKING, Any
+from itertools import count, product
+from typing import TYPE_CHECKING, Any, get_args
+from urllib.parse import urlsplit
+from uuid import uuid4
 
+import booking_world
 import council_world
+import repairs_world
 import tenant_world
 from council_payments.example_data import number
-from django.urls import URLResolver, get_resolver, reverse
-from landlord_portal.models import Property, Tenancy, ToDo
+from demo_portal import clock
+from django.test import override_settings
+from django.urls import Resolver404, URLResolver, get_resolver, resolve, reverse
+from landlord_portal.management.commands.seed_demo import PASSWORD
+from landlord_portal.models import Property, Tenancy, ToDo, User
 from portal_world import Template
+from tenant_services.contact.guide import WayName, guide
+from tenant_services.contact.models import Chat, TenantNotice
+from tenant_services.models import TenantAccount
+from tenant_services.payments.models import Entry as LedgerEntry
+from tenant_services.payments.pay_models import CardPayment
+from tenant_services.repairs.booking import written
+from tenant_services.repairs.diagnosis import diagnosis
 from test_automation import as_user, recorded
 from todo_answers import ANSWERS, CONFIRM, PROVIDE, answer_all, submit
 
@@ -99,7 +114,7 @@ class Entry:
 
     ``who`` it is for. ``parts`` says with what each part of it is filled: with words, or with
     ``{thing}``, one of those that its side owns. ``sends`` is what its owner may POST so that
-    something changes.
+    something changes, filled in the same way.
     """
 
     who: frozenset[Party]
@@ -123,6 +138,10 @@ class Entry:
                 part: value.format_map(things)
                 for part, value in zip(self.parts, values, strict=True)
             }
+
+    def sent(self, things: Things) -> dict[str, str]:
+        """Return what its owner may POST."""
+        return {name: value.format_map(things) for name, value in (self.sends or {}).items()}
 
     def mixes(self, own: Things, other: Things) -> Iterator[dict[str, str]]:
         """Give the parts, filled with ids of things of both sides: together they are nobody's."""
@@ -216,25 +235,127 @@ COUNCIL_SITE = {
     ),
 }
 
-TENANT_SERVICES = {
+PROFILE = {
     "my_home_sign_in": entry(STRANGER),
     "my_home_sign_out": entry(*EVERYBODY),
     "my_home_welcome_back": entry(*SIGNED_IN),
-    "my_home": entry(TENANT),
+    "my_home": entry(TENANT, STAFF),
+    "tenancy": entry(TENANT, parts={"tenancy": "{home}"}),
+    "tenancy_document": entry(TENANT, kind=Kind.FILE, parts={"tenancy": "{home}", "number": "1"}),
+    "register": entry(STRANGER),
+    "register_contact": entry(STRANGER),
+    "register_code": entry(STRANGER),
+    "register_email": entry(STRANGER),
+    "register_confirm": entry(STRANGER, parts={"token": "{registering}"}),
+    "register_not_opened": entry(STRANGER),
+    "forgotten_password": entry(*EVERYBODY),
+    "forgotten_password_sent": entry(*EVERYBODY),
+    "new_password": entry(*EVERYBODY, parts={"uidb64": "{person}", "token": "{forgetting}"}),
     "profile": entry(TENANT),
+    "change_telephone": entry(TENANT),
+    "confirm_telephone": entry(TENANT),
+    "change_email": entry(TENANT),
+    "confirm_email": entry(TENANT, parts={"token": "{changing_email}"}, sends={}),
+    "cancel_change": entry(TENANT, kind=Kind.POST_ONLY, parts={"kind": ("telephone", "email")}),
+}
+
+DAYS = {"first": "2027-04-01", "last": "2027-05-31"}
+OF_HOME = {"tenancy": "{home}"}
+PAYMENTS = {
     "rent": entry(TENANT),
+    "choose_statements": entry(TENANT),
+    "rent_account": entry(TENANT, parts=OF_HOME),
+    "rent_history": entry(TENANT, kind=Kind.FILE, parts=OF_HOME),
+    "rent_charge": entry(TENANT, parts=OF_HOME | {"entry": "{charge}"}),
+    "ask_for_statement": entry(TENANT, parts=OF_HOME),
+    "rent_statement": entry(TENANT, parts=OF_HOME | DAYS),
+    "rent_statement_csv": entry(TENANT, kind=Kind.FILE, parts=OF_HOME | DAYS),
+    "rent_statement_pdf": entry(TENANT, kind=Kind.FILE, parts=OF_HOME | DAYS),
+    "card_payments": entry(TENANT),
+    "card_payment": entry(TENANT, parts={"payment": ("{paid}", "{unpaid}")}),
+    "continue_card_payment": entry(TENANT, kind=Kind.POST_ONLY, parts={"payment": "{unpaid}"}),
+    "cancel_card_payment": entry(TENANT, kind=Kind.POST_ONLY, parts={"payment": "{unpaid}"}),
+    "pay_rent": entry(TENANT, parts=OF_HOME, sends={"amount": "12.34"}),
+}
+
+OF_REPORT, OF_JOB = {"report": "{report}"}, {"number": "{job}"}
+TO_BOOK, OF_VISIT = {"number": "{to_book}"}, {"number": "{visited}"}
+REPAIRS = {
     "repairs": entry(TENANT),
+    "all_repairs": entry(
+        TENANT,
+        parts={"whose": ("your-home", "your-building"), "stage": ("new", "upcoming", "past")},
+    ),
+    "repair_emergencies": entry(TENANT),
+    "repair_emergency": entry(
+        TENANT, parts={"slug": tuple(one.slug for one in diagnosis().emergencies)}
+    ),
+    "repair_self_helps": entry(TENANT),
+    "repair_self_help": entry(
+        TENANT, parts={"slug": tuple(one.slug for one in diagnosis().self_helps)}
+    ),
+    "report_repair": entry(TENANT),
+    "report_description": entry(TENANT, parts=OF_REPORT, sends={"words": "Made up"}),
+    "report_detail": entry(TENANT, parts=OF_REPORT),
+    "report_problem": entry(TENANT, parts=OF_REPORT),
+    "report_location": entry(TENANT, parts=OF_REPORT, sends={"answer": "bathroom"}),
+    "report_home": entry(TENANT, parts=OF_REPORT),
+    "report_check": entry(TENANT, parts={"report": "{described}"}),
+    "reported": entry(TENANT, parts={"report": "{reported}"}),
+    "repair": entry(TENANT, parts=OF_JOB),
+    "cancel_repair": entry(TENANT, parts=OF_JOB, sends={}),
+    "repair_appointment": entry(TENANT, parts=OF_VISIT),
+    "book_repair": entry(TENANT, parts=TO_BOOK),
+    "change_appointment": entry(TENANT, parts=OF_VISIT),
+    "check_appointment": entry(TENANT, parts=TO_BOOK),
+    "appointment_file": entry(TENANT, kind=Kind.FILE, parts=OF_VISIT),
+    "cancel_appointment": entry(TENANT, parts=OF_VISIT, sends={"before": "{visit}"}),
+}
+
+WAYS = get_args(WayName)
+TOPICS = tuple(topic.slug for topic in guide().topics)
+OF_MESSAGE, OF_CHAT = {"reference": "{message}"}, {"reference": "{chat}"}
+CONTACT = {
     "contact": entry(TENANT),
+    "choose_channel": entry(TENANT),
+    "choose_kind": entry(TENANT, parts={"topic": TOPICS}),
+    "choose_way": entry(TENANT, parts={"topic": "rent", "kind": "pay"}),
+    "channel_chosen": entry(TENANT, parts={"topic": "rent", "kind": "pay", "way": WAYS}),
+    "offices": entry(TENANT),
+    "write_message": entry(TENANT),
+    "your_messages": entry(TENANT),
+    "your_message": entry(TENANT, parts=OF_MESSAGE),
+    "ask_for_call": entry(TENANT),
+    "cancel_call": entry(TENANT, parts={"reference": "{call}"}, sends={}),
+    "chat": entry(TENANT, parts=OF_CHAT, sends={"text": "Made up"}),
     "tenant_notices": entry(TENANT),
+    "tenant_notice": entry(TENANT, parts={"pk": "{notice}"}),
     "staff_notices": entry(STAFF),
+    "publish_to_tenants": entry(STAFF),
+    "plan_downtime": entry(STAFF),
     "staff_messages": entry(STAFF),
+    "staff_calls": entry(STAFF),
+    "called": entry(STAFF, kind=Kind.POST_ONLY, parts={"reference": "{other_call}"}, sends={}),
+    "staff_chats": entry(STAFF),
+    "be_there": entry(STAFF, kind=Kind.POST_ONLY),
+    "staff_chat": entry(STAFF, parts=OF_CHAT, sends={"text": "Made up too"}),
+    "staff_message": entry(STAFF, parts=OF_MESSAGE, sends={"text": "Made up"}),
+    # What ends something comes last.
+    "end_chat": entry(TENANT, kind=Kind.POST_ONLY, parts=OF_CHAT, sends={}),
+    "begin_chat": entry(TENANT),
+    "staff_end_chat": entry(STAFF, kind=Kind.POST_ONLY, parts=OF_CHAT),
+    "close_message": entry(STAFF, kind=Kind.POST_ONLY, parts=OF_MESSAGE, sends={}),
+    "withdraw_notice": entry(STAFF, parts={"pk": "{notice}"}, sends={}),
 }
 
 MAP: dict[str, Entry] = {
     "language": entry(*EVERYBODY, kind=Kind.LEADS_ON, parts={"code": ("en", "cy")}),
     **LANDLORD_PORTAL,
     **COUNCIL_SITE,
-    **TENANT_SERVICES,
+    **PROFILE,
+    **PAYMENTS,
+    **REPAIRS,
+    **CONTACT,
 }
 """Every address by its name."""
 
@@ -263,6 +384,7 @@ MORE_PAGES: list[tuple[Party, str]] = [
     (LANDLORD, "/nowhere/"),
     (COUNCIL, "/council/nowhere/"),
     (TENANT, "/my-home/nowhere/"),
+    (TENANT, "/my-home/contact/choose/repairs/danger/"),
     (TENANT, "/my-home/staff/notices/"),
 ]
 """Pages that an address has beside the one in `MAP`, and those that say no."""
@@ -323,10 +445,20 @@ def make_things(portal: PortalWorld) -> dict[str, dict[str, str]]:
     nia = portal.user("nia.enghraifft")
     nia.is_compliance_officer = True
     nia.save()
-    return {
+    found = {
         FIRST: _landlords(portal, "acme", FIRST) | _councils(portal, "7000123", FIRST),
         SECOND: _landlords(portal, "enghraifft", SECOND) | _councils(portal, "7000789", SECOND),
     }
+    with override_settings(EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend"):
+        outbox = tenant_world.Outbox()
+        for side, home in ((FIRST, tenant_world.HOME), (SECOND, tenant_world.TARANS)):
+            found[side] |= (
+                _profiles(portal, home, side, outbox)
+                | _accounts(home, side)
+                | _contacts(client_of(portal, member(TENANT, side)), side)
+                | _repairs(client_of(portal, member(TENANT, side)), home, side)
+            )
+    return found
 
 
 COLLEAGUE = {
@@ -378,6 +510,134 @@ def _councils(portal: PortalWorld, reference: str, side: str) -> dict[str, str]:
         "proof": str(council_world.prove(client, reference)),
         "council_payment": number({"reference": reference}, 0),
     }
+
+
+def _profiles(portal: PortalWorld, home: str, side: str, outbox: Any) -> dict[str, str]:
+    """Make the links that e-mails lead to: each counts for whom it was sent to."""
+    tenant = member(TENANT, side)
+    client, stranger = client_of(portal, tenant), portal.client()
+    address = f"{side}@people.example"
+    new = {"value": f"new.{address}", "password": PASSWORD}
+    assert client.post("/my-home/your-details/email/", new).status_code == 302
+    changing = outbox.link(f"new.{address}")
+    # Of somebody who does not sign in meanwhile: the link would count no more.
+    forgetful = f"forgetful.{address}"
+    user = User.objects.create_user(forgetful, PASSWORD, full_name="Forgetful", email=forgetful)
+    TenantAccount.objects.create(user=user, person=f"forgetful-{side}")
+    sent = stranger.post("/my-home/forgotten-password/", {"email": forgetful})
+    assert sent.status_code == 302
+    forgetting = outbox.link(forgetful)
+    _register(portal, stranger, "register_email", address)
+    return {
+        "home": home,
+        "changing_email": changing.split("/")[-2],
+        "person": forgetting.split("/")[-3],
+        "forgetting": forgetting.split("/")[-2],
+        "registering": outbox.link(address).split("/")[-2],
+    }
+
+
+def _accounts(home: str, side: str) -> dict[str, str]:
+    charges = LedgerEntry.objects.filter(tenancy=home, kind=LedgerEntry.Kind.CHARGE)
+    account = TenantAccount.objects.get(user__username=member(TENANT, side).username)
+    payments = {
+        name: CardPayment.objects.create(
+            account=account,
+            tenancy=home,
+            pence=1234,
+            form=uuid4(),
+            language="en",
+            return_url="http://localhost/",
+            state=state,
+            created_at=clock.now(),
+        )
+        for name, state in (("paid", CardPayment.State.PAID), ("unpaid", CardPayment.State.OPEN))
+    }
+    return {"charge": str(charges.latest("pk").pk)} | {
+        name: str(payment.pk) for name, payment in payments.items()
+    }
+
+
+def _repairs(client: Client, home: str, side: str) -> dict[str, str]:
+    drips = repairs_world.DRIPS
+    visited = booking_world.report(tenancy=home)
+    visit = booking_world.booked(visited, place=int(side == SECOND))
+    check = repairs_world.describe(client, home, drips)
+    reported = repairs_world.send(client, repairs_world.describe(client, home, drips))
+    return {
+        "report": repairs_world.walk(client, home, drips).split("/")[-3],
+        "described": check.split("/")[-3],
+        "reported": reported.split("/")[-3],
+        "job": repairs_world.report(client, home, drips),
+        "to_book": booking_world.report(tenancy=home).number,
+        "visited": visited.number,
+        "visit": written(visit),
+    }
+
+
+def _contacts(client: Client, side: str) -> dict[str, str]:
+    root, said = "/my-home/contact/", {"topic": "rent", "text": f"Made up by {side}"}
+    message = client.post(f"{root}message/", said)
+    chat = client.post(f"{root}chat/", {"text": f"Made up by {side}"})
+    found = re.findall(r'<option value="([^"]+)"', client.get(f"{root}call-back/").text)
+    for when in [when for when in found if when][:2]:
+        call = {"topic": "rent", "number": "01632 960 001", "when": when}
+        assert client.post(f"{root}call-back/", call).status_code == 302
+    account = TenantAccount.objects.get(user__username=member(TENANT, side).username)
+    first, other = account.call_backs.order_by("starts_at")
+    notices = {FIRST: "Garage doors in Mock Lane", SECOND: "Coffee morning at Llys Enghraifft"}
+    return {
+        "message": message.headers["Location"].split("/")[-2],
+        "chat": chat.headers["Location"].split("/")[-2],
+        "call": first.reference,
+        "other_call": other.reference,
+        "notice": str(TenantNotice.objects.get(title_en=notices[side]).pk),
+    }
+
+
+# --- what a page needs besides its address --------------------------------------------------
+
+
+def _register(portal: PortalWorld, client: Client, name: str, address: str = "") -> None:
+    """Go on with opening an account as far as a page of it."""
+    assert tenant_world.begin(client).status_code == 302
+    email = address or f"una.{next(_numbers)}@people.example"
+    if name == "register_code":
+        contact = tenant_world.contacts(email=email)
+        assert client.post("/my-home/register/contact/", contact).status_code == 302
+    if name == "register_email":
+        assert tenant_world.confirm_telephone(portal, client, email=email).status_code == 302
+
+
+_numbers = count(1)
+
+
+def _change_telephone(client: Client) -> None:
+    new = {"value": f"07700 900 {next(_numbers):03}", "password": PASSWORD}
+    assert client.post("/my-home/your-details/telephone/", new).status_code == 302
+
+
+def _choose_slot(client: Client, number: str) -> None:
+    path = reverse("book_repair", kwargs={"number": number})
+    [slot, *_others] = re.findall(r'name="slot"[^>]* value="([^"]+)"', client.get(path).text)
+    assert client.post(path, {"slot": slot}).status_code == 302
+
+
+def prepare(portal: PortalWorld, client: Client, path: str) -> None:
+    """Do what has to come before a page in the same session."""
+    try:
+        found = resolve(urlsplit(path).path)
+    except Resolver404:
+        return
+    name = str(found.url_name)
+    if name in ("register_contact", "register_code", "register_email"):
+        _register(portal, client, name)
+    if name == "confirm_telephone":
+        _change_telephone(client)
+    if name == "begin_chat":
+        Chat.objects.filter(ended_at=None).update(ended_at=clock.now())
+    if name == "check_appointment":
+        _choose_slot(client, found.kwargs["number"])
 
 
 # --- what stands in the databases -----------------------------------------------------------

@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser_world import NARROW, WCAG
-from url_map import FIRST, client_of, pages
+from url_map import FIRST, client_of, pages, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from browser_world import Visits
+    from django.test import Client
     from playwright.sync_api import Page
     from portal_world import PortalWorld
     from url_map import Furnished, Member
@@ -97,22 +98,26 @@ class Walker:
         """Begin with no window."""
         self._visit, self._portal = visit, portal
         self._windows: dict[object, Page] = {}
-        self._sessions: dict[Member, str] = {}
+        self._clients: dict[Member, Client] = {}
         self.problems: list[str] = []
 
-    def window(self, member: Member, **how: Any) -> Page:
-        """Return the member's window."""
+    def open(self, member: Member, path: str, **how: Any) -> Page:
+        """Open a page in the member's window."""
+        client = self._clients.get(member)
+        if client is None:
+            client = client_of(self._portal, member, urlsplit(self._visit.site).netloc)
+            self._clients[member] = client
         key = (member, *sorted(how.items()))
         if key not in self._windows:
-            page = self._windows[key] = self._visit(**how)
-            page.set_default_timeout(10_000)
-            if member.username is not None:
-                if member not in self._sessions:
-                    client = client_of(self._portal, member, urlsplit(self._visit.site).netloc)
-                    self._sessions[member] = client.cookies["sessionid"].value
-                session = {"name": "sessionid", "value": self._sessions[member]}
-                page.context.add_cookies([session | {"url": self._visit.site}])  # type: ignore[list-item]
-        return self._windows[key]
+            self._windows[key] = self._visit(**how)
+            self._windows[key].set_default_timeout(10_000)
+        page = self._windows[key]
+        prepare(self._portal, client, path)
+        if "sessionid" in client.cookies:
+            session = {"name": "sessionid", "value": client.cookies["sessionid"].value}
+            page.context.add_cookies([session | {"url": self._visit.site}])  # type: ignore[list-item]
+        page.goto(path)
+        return page
 
     def expect(self, page: Page, held: object, what: str) -> None:
         """Keep what is wrong with a page."""
@@ -182,14 +187,12 @@ def walk(walker: Walker, furnished: Furnished, turns: list[tuple[str, int]], ste
     number = 0
     for number, (member, path) in enumerate(pages(furnished.things[FIRST]), 1):
         for lang, width in turns if step == 1 else turns[number % len(turns) :][:1]:
-            page = walker.window(member, lang=lang, width=width)
-            page.goto(path)
+            page = walker.open(member, path, lang=lang, width=width)
             walker.look(page, lang)
             if number % step == 0:
                 walker.tab(page)
-                plain = walker.window(member, lang=lang, width=width, javascript=False)
-                page.goto(path)
-                plain.goto(path)
+                page = walker.open(member, path, lang=lang, width=width)
+                plain = walker.open(member, path, lang=lang, width=width, javascript=False)
                 walker.compare(page, plain)
     return number
 
@@ -220,8 +223,7 @@ def send_empty(walker: Walker, furnished: Furnished, step: int) -> int:
     for number, (member, path) in enumerate(pages(furnished.things[FIRST])):
         lang = LANGUAGES[number // step % 2]
         for chosen in LANGUAGES if step == 1 else [lang] * (number % step == 0):
-            page = walker.window(member, lang=chosen, width=NARROW)
-            page.goto(path)
+            page = walker.open(member, path, lang=chosen, width=NARROW)
             found += walker.fail(page, chosen)
     return found
 
