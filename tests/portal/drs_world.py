@@ -154,9 +154,8 @@ class DrsDiary:
     def open_session(self) -> Answer[str]:
         """See `RepairsDiary`."""
         found = self._call(xml("openSession", login="portal", password="made-up"))  # noqa: S106
-        return Answer(
-            found.status, found.message, found.value and found.value.findtext("sessionId")
-        )
+        session = None if found.value is None else found.value.findtext("sessionId")
+        return Answer(found.status, found.message, session)
 
     def check_availability(
         self, session: str, order: Order, since: date, until: date

@@ -8,6 +8,7 @@ the job. Where the two differ, because something stopped half-way or the contrac
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
@@ -95,7 +96,7 @@ def free_days(job: Job, tenancy: Tenancy, weeks: int) -> tuple[list[Day], int | 
                 session, order, today, until
             )
         )
-        days = found.value or []
+        days = _still_ahead(found.value or [])
         if days or found.status is not Status.SUCCESS:
             break
     further = asked < most and job.priority is not Priority.EMERGENCY
@@ -185,6 +186,13 @@ def _book(job: Job, tenancy: Tenancy, before: Appointment | None, window: Appoin
     if now == window:
         return Outcome.BOOKED
     return Outcome.GONE if now == before else Outcome.OTHERWISE
+
+
+def _still_ahead(days: list[Day]) -> list[Day]:
+    """Return what has not begun: of the present day a diary may give more."""
+    now = clock.now()
+    left = [(day, tuple(s for s in day.slots if s.window.starts_at > now)) for day in days]
+    return [replace(day, slots=slots) for day, slots in left if slots]
 
 
 def _create(job: Job, tenancy: Tenancy) -> Booking | None:
