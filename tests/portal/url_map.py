@@ -623,6 +623,7 @@ def _choose_slot(client: Client, number: str) -> None:
     assert client.post(path, {"slot": slot}).status_code == 302
 
 
+@override_settings(EMAIL_BACKEND="django.core.mail.backends.dummy.EmailBackend")
 def prepare(portal: PortalWorld, client: Client, path: str) -> None:
     """Do what has to come before a page in the same session."""
     try:
