@@ -108,7 +108,7 @@ def test_visit_is_booked_seen_changed_and_cancelled(portal: PortalWorld) -> None
     assert [text.split(" Be")[0] for text in offered["Thursday 3 June 2027"]] == [
         "8am to midday",
         "9:30am to 2:30pm",
-        "midday to 5pm",
+        "Midday to 5pm",
     ]
     assert "Best for us" in offered["Wednesday 2 June 2027"][0]
 

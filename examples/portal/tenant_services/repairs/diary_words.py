@@ -45,11 +45,9 @@ def by_day(day: date) -> str:
 
 
 def hours_text(window: Appointment) -> str:
-    """Write a slot without its day, as in 8am to midday."""
-    return _("%(start)s to %(end)s") % {
-        "start": time_text(window.starts_at),
-        "end": time_text(window.ends_at),
-    }
+    """Write a slot without its day, as in 8am to midday or Midday to 5pm."""
+    ends = {"start": time_text(window.starts_at), "end": time_text(window.ends_at)}
+    return _capital(_("%(start)s to %(end)s") % ends)
 
 
 def window_text(window: Appointment) -> str:
@@ -71,5 +69,8 @@ def moment_text(at: datetime) -> str:
 
 def window_line(window: Appointment) -> str:
     """Write a slot as it stands alone: as `window_text`, with a capital letter."""
-    text = window_text(window)
+    return _capital(window_text(window))
+
+
+def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
