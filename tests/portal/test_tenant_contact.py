@@ -398,11 +398,7 @@ def test_call_can_be_cancelled_until_it_is_made(portal: PortalWorld) -> None:
         ({"number": "12345"}, "number", "Enter a telephone number, like"),
         ({"number": "0" * 11}, "number", "Enter a telephone number, like"),
         ({"number": "07700 900 982; =1+1"}, "number", "Enter a telephone number, like"),
-        (
-            {"number": "\u0660\u0667\u0667\u0660\u0660\u0669\u0660\u0660\u0669\u0668\u0662"},
-            "number",
-            "Enter a telephone number, like",
-        ),
+        ({"number": "07700 90098\u0662"}, "number", "Enter a telephone number, like"),
         ({"when": ""}, "when", "Select when you would like us to ring"),
         ({"when": "2027-06-01T08:00:00+00:00"}, "when", "That time cannot be chosen any more"),
         ({"when": "2027-06-01T10:30:00+00:00"}, "when", "That time cannot be chosen any more"),

@@ -80,7 +80,7 @@ class AnswerForm(Form):
         label="", widget=forms.RadioSelect, error_messages={"required": gettext_lazy("Select one")}
     )
 
-    options: ClassVar = {"answer": {"legend": "govuk-visually-hidden"}}
+    options: ClassVar = {"answer": {"legend": "govuk-fieldset__legend--m"}}
 
     def __init__(self, *args: Any, answers: Any, legend: Any, **named: Any) -> None:
         """Offer the answers."""
@@ -93,7 +93,9 @@ class Choose(TenantView, FormPage):
     """What is it about?"""
 
     form_class = AnswerForm
-    heading = gettext_lazy("What is it about?")
+    template_name = "tenant_services/contact/choose.html"
+    heading = gettext_lazy("Find the best way to reach us")
+    question = gettext_lazy("What is it about?")
     leads_to = "choose_kind"
     kwargs: dict[str, str]
 
@@ -127,12 +129,15 @@ class Choose(TenantView, FormPage):
 
     def get_form_kwargs(self) -> dict[str, Any]:
         """Offer the answers."""
-        asked = {"answers": self.answers(), "legend": self.heading}
+        asked = {"answers": self.answers(), "legend": self.question}
         return super().get_form_kwargs() | asked
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
         """Repeat what was answered."""
-        return super().get_context_data(**named) | {"lines": self.said()}
+        return super().get_context_data(**named) | {
+            "lines": self.said(),
+            "question": self.question,
+        }
 
     def form_valid(self, form: AnswerForm) -> HttpResponse:
         """Go on to the next question."""
@@ -143,7 +148,7 @@ class Choose(TenantView, FormPage):
 class ChooseKind(Choose):
     """What kind of thing is it?"""
 
-    heading = gettext_lazy("Which of these fits best?")
+    question = gettext_lazy("Which of these fits best?")
     leads_to = "choose_way"
 
     def answers(self) -> Any:
@@ -162,7 +167,7 @@ class ChooseKind(Choose):
 class ChooseWay(Choose):
     """How would you like to reach us? In an emergency nobody is asked."""
 
-    heading = gettext_lazy("How would you like to reach us?")
+    question = gettext_lazy("How would you like to reach us?")
     leads_to = "channel_chosen"
 
     def get(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
