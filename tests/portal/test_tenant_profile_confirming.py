@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socketserver
+import subprocess
 import threading
 from contextlib import contextmanager
 from email import message_from_bytes, policy
@@ -18,9 +19,11 @@ from tenant_services.profile import confirming
 from tenant_services.profile.confirming import mobile
 from tenant_services.profile.messages import NotSentError, send_email, send_sms, tell
 from tenant_services.profile.models import Registration
+from test_security import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from portal_world import PortalWorld
 
@@ -193,6 +196,27 @@ def test_e_mail_that_is_not_taken_is_said_without_a_name(
     assert len(caplog.records) == 2
     assert "could not be sent" in caplog.text
     assert "sam" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("", "console localhost 25 False  "),
+        ("smtp://mail.example", "smtp mail.example 25 False  "),
+        ("smtps://me%40x:p%2Fw@mail.example", "smtp mail.example 465 True me@x p/w"),
+        ("smtp://mail.example:2525", "smtp mail.example 2525 False  "),
+    ],
+)
+def test_setting_says_where_e_mails_are_handed_over(tmp_path: Path, url: str, told: str) -> None:
+    """PORTAL_MAIL is one URL; without it e-mails are written to the console."""
+    program = """
+from demo_portal import settings as s
+backend = s.EMAIL_BACKEND.split(".")[-2]
+print(backend, s.EMAIL_HOST, s.EMAIL_PORT, s.EMAIL_USE_SSL, s.EMAIL_HOST_USER, s.EMAIL_HOST_PASSWORD)
+"""
+    settings_of = run(tmp_path, "-c", program, PORTAL_MAIL=url)
+    done = subprocess.run(**settings_of, capture_output=True, check=True)
+    assert done.stdout == f"{told}\n"
 
 
 def test_header_of_somebody_elses_making_is_refused() -> None:

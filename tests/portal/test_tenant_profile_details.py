@@ -15,7 +15,7 @@ from landlord_portal.management.commands.seed_demo import PASSWORD
 from landlord_portal.models import Phone, User
 from lxml import html  # type: ignore[import-untyped]
 from tenant_services.profile import customers_sql as sql
-from tenant_services.profile.confirming import CODE_LASTS, LINK_LASTS, PAUSE
+from tenant_services.profile.confirming import ASKED_A_DAY, CODE_LASTS, LINK_LASTS, PAUSE
 from tenant_services.profile.customers import customer_directory
 from tenant_services.profile.details import WRONG_PASSWORDS
 from tenant_services.profile.models import Change
@@ -306,6 +306,19 @@ def test_clicks_at_the_same_moment_send_once(portal: PortalWorld, outbox: Outbox
     assert answered == [302] * 4
     assert sorted(number for number, _text in portal.messages[before:]) == [OLD, NEW]
     assert Change.objects.count() == 1
+
+
+def test_nobody_sends_codes_to_one_stranger_after_the_other(portal: PortalWorld) -> None:
+    """After so many in a day an account can have no more sent, to whatever numbers."""
+    client = signed_in(portal)
+    before = len(portal.messages)
+    for n in range(ASKED_A_DAY):
+        assert ask(client, TELEPHONE, f"07700 9008{n:02d}").status_code == 302
+    page = text_of(ask(client, TELEPHONE, "07700 900899"))
+    assert "We have sent too many already" in page
+    sent = [number for number, _text in portal.messages[before:] if number != OLD]
+    assert len(sent) == ASKED_A_DAY
+    assert ask(signed_in(portal, TARAN), TELEPHONE, "07700 900899").status_code == 302
 
 
 @pytest.mark.parametrize(("path", "value"), BOTH)

@@ -1,8 +1,9 @@
 """Confirming that a telephone number or an e-mail address is somebody's.
 
 A code by SMS lasts 10 minutes and takes 5 tries; however many codes are asked for, wrong tries at
-one number lock it for a day, and nobody's telephone or inbox can be filled. A link by e-mail lasts
-a day. Each confirms once, and the next that is sent takes the place of the one before.
+one number lock it for a day. A link by e-mail lasts a day. Each confirms once, and the next that is
+sent takes the place of the one before. Neither can somebody's telephone or inbox be filled, nor
+does anybody send messages to one stranger after the other.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ TRIES_AT_CODE: Final = 5
 TRIES_AT_NUMBER: Final = 15
 SENT_A_DAY: Final = 10
 """How many codes go to a number, and links to an address."""
+ASKED_A_DAY: Final = 20
+"""How many codes and links a person or an account asks for, wherever they go."""
 PAUSE: Final = timedelta(seconds=30)
 """What is asked for again so soon was asked for by a second click."""
 
@@ -136,15 +139,18 @@ def _rows(record: Unconfirmed) -> QuerySet[Any]:
 def _send(
     record: Unconfirmed, what: str, to: str, send: Callable[[], None]
 ) -> Promise | str | None:
-    problem: Promise | None = None
-    if use_try(f"sent:{digest(to)}", SENT_A_DAY):
+    limits = {
+        f"sent:{digest(to)}": SENT_A_DAY,
+        f"asked:{digest(record.asker)}": ASKED_A_DAY,
+    }
+    left = [use_try(key, limit) for key, limit in limits.items()]
+    problem = None if all(left) else TOO_MANY
+    if problem is None:
         try:
             send()
         except NotSentError:
-            give_back(f"sent:{digest(to)}")
+            give_back(*limits)
             problem = NOT_SENT
-    else:
-        problem = TOO_MANY
     if problem:
         _rows(record).update(**{f"{what}_hash": "", f"{what}_sent_at": None})
     return problem

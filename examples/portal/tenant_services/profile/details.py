@@ -322,6 +322,7 @@ class ConfirmTelephone(DetailsView, FormPage):
 class ConfirmEmail(DetailsView, FormPage):
     """What the link leads to. It is its user's alone."""
 
+    template_name = "tenant_services/profile/confirm_email.html"
     form_class = Form
     heading = _("Confirm your email address")
     button = _("Confirm")
@@ -342,7 +343,7 @@ class ConfirmEmail(DetailsView, FormPage):
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
         """Show which."""
-        return super().get_context_data(**named) | {"lines": [self.change.value]}
+        return super().get_context_data(**named) | {"address": self.change.value}
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Write it to the account and to the directory, or to neither."""

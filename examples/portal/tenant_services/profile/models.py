@@ -24,6 +24,11 @@ class Unconfirmed(models.Model):
 
         abstract = True
 
+    @property
+    def asker(self) -> str:
+        """Who asks for codes and links, of which nobody gets any number."""
+        raise NotImplementedError
+
 
 class Registration(Unconfirmed):
     """An account that somebody would like to open, from the browser that knows ``browser``.
@@ -42,6 +47,11 @@ class Registration(Unconfirmed):
     def __str__(self) -> str:
         """Nothing personal: this may reach a log."""
         return f"registration {self.pk}"
+
+    @property
+    def asker(self) -> str:
+        """Who somebody said that they are."""
+        return f"person {self.person}"
 
 
 class Change(Unconfirmed):
@@ -70,3 +80,8 @@ class Change(Unconfirmed):
     def __str__(self) -> str:
         """Nothing personal: this may reach a log."""
         return f"change {self.pk}"
+
+    @property
+    def asker(self) -> str:
+        """The account."""
+        return f"account {self.account_id}"

@@ -545,6 +545,8 @@ def link_is_dead(request: HttpRequest) -> HttpResponse:
     """Say that a link confirms nothing."""
     said = {
         "heading": gettext("This link does not work any more"),
-        "text": gettext("It was used, it has expired, or there is a newer one."),
+        "text": gettext(
+            "It was used, it has expired, or there is a newer one. If you used it, sign in."
+        ),
     }
     return render(request, "design/problem.html", said, status=404)
