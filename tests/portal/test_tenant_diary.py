@@ -627,6 +627,83 @@ def test_threads_that_move_and_cancel_leave_one_truth(portal: PortalWorld) -> No
         client.settle(again(job))
 
 
+class Overtaken(PortalDiary):
+    """A diary that is asked something else between looking and writing."""
+
+    def __init__(self, meanwhile: Callable[[], Any]) -> None:
+        """Do ``meanwhile`` once."""
+        super().__init__(CREWS, {"PL": "plumbing"}.get)
+        self.meanwhile: Callable[[], Any] | None = meanwhile
+
+    def _on(self, trade: str, day: date) -> range:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile:
+            meanwhile()
+        return super()._on(trade, day)
+
+
+@pytest.mark.parametrize(
+    ("other", "status"), [(Period.AFTERNOON, Status.FAILURE), (Period.MORNING, Status.SUCCESS)]
+)
+def test_plan_that_is_overtaken(portal: PortalWorld, other: Period, status: Status) -> None:
+    """Whoever comes first plans the job; the other is refused, unless it wanted the same."""
+    made = small_diary()
+    session = made.open_session().value
+    booking = made.create_order(session, JOBS["R-0"]).value
+    day = date(2027, 6, 8)
+    slow = Overtaken(lambda: made.schedule_booking(session, booking, window_of(day, other)))
+    answer = slow.schedule_booking(session, booking, window_of(day, Period.MORNING))
+    assert answer.status is status
+    [now] = made.select_orders(session, ["R-0"]).value
+    assert now.window == window_of(day, other)
+
+
+def test_plan_that_is_overtaken_by_the_end(portal: PortalWorld) -> None:
+    """A job that is taken out while it is planned is not in the diary again."""
+    made = small_diary()
+    session = made.open_session().value
+    booking = made.create_order(session, JOBS["R-0"]).value
+    slow = Overtaken(lambda: made.delete_order(session, "R-0", ""))
+    window = window_of(date(2027, 6, 8), Period.MORNING)
+    assert slow.schedule_booking(session, booking, window).status is Status.FAILURE
+    assert made.select_orders(session, ["R-0"]).value == []
+
+
+def test_crew_that_is_taken_meanwhile_leaves_another(portal: PortalWorld) -> None:
+    """While one of two crews is left the slot is had, whoever else was quicker."""
+    made = small_diary()
+    session = made.open_session().value
+    mine, other = (made.create_order(session, JOBS[job]).value for job in ("R-0", "R-2"))
+    window = window_of(date(2027, 6, 8), Period.MORNING)
+    slow = Overtaken(lambda: made.schedule_booking(session, other, window))
+    assert slow.schedule_booking(session, mine, window).status is Status.SUCCESS
+    crews = DiaryOrder.objects.filter(job__in=["R-0", "R-2"]).values_list("morning_crew", flat=True)
+    assert sorted(crews) == [1, 2]
+
+
+def test_housing_system_is_told_what_counts_last(portal: PortalWorld) -> None:
+    """A visit that is moved just while the housing system is told is told again."""
+    job = report()
+    first, second = windows(job)[:2]
+    own = PortalDiary()
+    session = own.open_session().value
+    order = Order(job.number, job.sor_code, job.priority, job.tenancy, "")
+    booking = own.create_order(session, order).value
+    own.schedule_booking(session, booking, first)
+    moves = [Booking(booking.booking, job.number, first)]
+
+    class Moved(PortalDiary):
+        def select_orders(self, session: str, jobs: Any) -> Any:
+            answer = super().select_orders(session, jobs)
+            if moves:
+                own.schedule_booking(session, moves.pop(), second)
+            return answer
+
+    with diary(Moved):
+        assert client.settle(job) == second
+    assert again(job).appointment == second
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def shared(
     request: pytest.FixtureRequest, portal_template: Template, tmp_path: Path
