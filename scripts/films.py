@@ -58,7 +58,8 @@ async name => {
     box(110, 60, 260, 150, glow ? '#fff7bf' : '#fff');
     for (let i = 0; i < 6; i++) {
       box(128 + i * 39, 100, 26, 70, '#b1b4b6');
-      box(128 + i * 39, i === 3 && down > 0 ? 100 + 40 * down : 100, 26, 28, i === 3 ? strong : ink);
+      const off = i === 3 ? 40 * down : 0;
+      box(128 + i * 39, 100 + off, 26, 28, i === 3 ? strong : ink);
     }
   };
   const plug = (x, y) => {
@@ -130,24 +131,6 @@ async name => {
 """
 
 
-def with_duration(film: bytes, seconds: float) -> bytes:
-    """Return a WebM file that says how long it is: what was recorded live does not.
-
-    The entry goes to the end of the segment's `Info`, whose size is told in one byte or in eight.
-    """
-    import struct
-
-    info = film.index(b"\x15\x49\xa9\x66")
-    place = info + 4
-    wide = film[place] == 0x01
-    length = 8 if wide else 1
-    size = int.from_bytes(film[place : place + length], "big") & ((1 << 7 * length) - 1)
-    body = film[place + length : place + length + size]
-    body += b"\x44\x89\x88" + struct.pack(">d", seconds * 1000)
-    new = (len(body) | (1 << 56)).to_bytes(8, "big")
-    return film[:place] + new + body + film[place + length + size :]
-
-
 def main() -> None:
     """Draw all."""
     names = sorted(path.name.split(".")[0] for path in FILMS.glob("*.en.vtt"))
@@ -156,7 +139,7 @@ def main() -> None:
         page = browser.new_page()
         for name in names:
             coded, seconds = page.evaluate(SCRIPT, name)
-            film = with_duration(base64.b64decode(coded), seconds)
+            film = base64.b64decode(coded)
             (FILMS / f"{name}.webm").write_bytes(film)
             print(f"{name}: {seconds} seconds, {len(film) // 1000} kB")
         browser.close()
