@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from demo_portal import clock
 from django.conf import settings
 from pretend_pay import Running, running
 from tenant_services.payments import ledger
@@ -32,7 +32,7 @@ def provided(**how: Any) -> Iterator[Running]:
     """Run a provider that the portal pays with."""
     named = ("PORTAL_PAY_API", "PORTAL_PAY_KEY", "PORTAL_PAY_PAGES", "PORTAL_PAY_SECONDS")
     before = {name: getattr(settings, name) for name in named}
-    with running(KEY, **how) as server:
+    with running(KEY, **{"now": lambda: clock.now().timestamp()} | how) as server:
         settings.PORTAL_PAY_API = server.pay.address
         settings.PORTAL_PAY_KEY = KEY
         settings.PORTAL_PAY_PAGES = [server.pay.address]
@@ -99,17 +99,3 @@ def entries(tenancy: str = HOME, kind: Entry.Kind = Entry.Kind.PAYMENT) -> list[
     """Return the amounts that were entered for payments by card, oldest first."""
     by_card = ledger.entries(tenancy).filter(kind=kind, source__regex="^(payment|refund):")
     return list(by_card.order_by("pk").values_list("pence", flat=True))
-
-
-@dataclass
-class Payer:
-    """A tenant's browser, and what it has paid."""
-
-    client: Client
-
-    def pay(self, choice: str = "pay", amount: str = "12.34") -> tuple[CardPayment, Any]:
-        """Pay, and come back; return the payment and the page that is then seen."""
-        payment, page = begin(self.client, amount)
-        answer = self.client.get(choose(page, choice))
-        payment.refresh_from_db()
-        return payment, answer

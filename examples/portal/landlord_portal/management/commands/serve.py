@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 import waitress
+from demo_portal import clock
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
@@ -60,7 +61,7 @@ class Command(BaseCommand):
         from pretend_pay import running
 
         settings.PORTAL_PAY_KEY = secrets.token_urlsafe()
-        with running(settings.PORTAL_PAY_KEY) as provider:
+        with running(settings.PORTAL_PAY_KEY, now=lambda: clock.now().timestamp()) as provider:
             settings.PORTAL_PAY_API = provider.pay.address
             settings.PORTAL_PAY_PAGES = [provider.pay.address]
             yield

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ...payments import paying
 from ...payments.pay_models import CardPayment
-from ...payments.provider import ProviderRefusedError, ProviderUnavailableError
+from ...payments.provider import MOST_PENCE, ProviderRefusedError, ProviderUnavailableError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -20,9 +20,9 @@ def pence(text: str) -> int:
     """Read an amount of pounds and pence."""
     try:
         amount = Decimal(text) * 100
-        if amount > 0 and amount == int(amount):
+        if 0 < amount <= MOST_PENCE and amount == int(amount):
             return int(amount)
-    except (InvalidOperation, ValueError, OverflowError):
+    except InvalidOperation:
         pass
     raise ValueError
 
