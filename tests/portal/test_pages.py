@@ -56,6 +56,14 @@ OPEN = {
     "new_password",
 }
 """The only pages for strangers."""
+PARTS = {
+    "int": "1",
+    "str": "1",
+    "slug": "1",
+    "uuid": "00000000-0000-4000-8000-000000000001",
+    "day": "2027-04-01",
+}
+"""What is made up for each kind of part that addresses have."""
 
 
 def give_roles(portal: PortalWorld, username: str, roles: set[Role]) -> Client:
@@ -135,8 +143,8 @@ def patterns(resolver: Any, prefix: str = "/") -> Iterator[tuple[str, URLPattern
             yield from patterns(entry, path)
         else:
             for converter in entry.pattern.converters:
-                for kind in ("int", "str", "slug"):
-                    path = path.replace(f"<{kind}:{converter}>", "1")
+                for kind, part in PARTS.items():
+                    path = path.replace(f"<{kind}:{converter}>", part)
             yield path, entry
 
 

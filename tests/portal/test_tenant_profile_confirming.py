@@ -212,7 +212,8 @@ def test_setting_says_where_e_mails_are_handed_over(tmp_path: Path, url: str, to
     program = """
 from demo_portal import settings as s
 backend = s.EMAIL_BACKEND.split(".")[-2]
-print(backend, s.EMAIL_HOST, s.EMAIL_PORT, s.EMAIL_USE_SSL, s.EMAIL_HOST_USER, s.EMAIL_HOST_PASSWORD)
+print(backend, s.EMAIL_HOST, s.EMAIL_PORT, s.EMAIL_USE_SSL, end=" ")
+print(s.EMAIL_HOST_USER, s.EMAIL_HOST_PASSWORD)
 """
     settings_of = run(tmp_path, "-c", program, PORTAL_MAIL=url)
     done = subprocess.run(**settings_of, capture_output=True, check=True)

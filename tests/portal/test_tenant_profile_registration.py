@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import threading
+import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
+from urllib.parse import urlencode
 
 import pytest
 from demo_portal.models import Tries
@@ -15,6 +19,7 @@ from django.db import connections
 from django.test import Client
 from landlord_portal.models import Phone, User
 from lxml import html  # type: ignore[import-untyped]
+from sqlalchemy import make_url
 from tenant_services.models import TenantAccount
 from tenant_services.profile import customers_sql as sql
 from tenant_services.profile.confirming import CODE_LASTS, LINK_LASTS, PAUSE, TRIES_AT_CODE
@@ -40,10 +45,13 @@ from tenant_world import (
     register,
     stuck_customers,
 )
+from test_security import run
 
 if TYPE_CHECKING:
     from portal_world import PortalWorld
     from tenant_world import Outbox
+
+    from servers import Server
 
 __all__ = ["outbox"]
 
@@ -684,3 +692,66 @@ def test_session_that_somebody_else_knows_is_left(portal: PortalWorld) -> None:
     before = client.cookies["sessionid"].value
     begin(client)
     assert client.cookies["sessionid"].value != before
+
+
+JOURNEY = """
+import re, sys, threading
+from concurrent.futures import ThreadPoolExecutor
+import django
+django.setup()
+sys.path.insert(0, sys.argv[1])
+from django.conf import settings
+settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+settings.PORTAL_SMS_SENDER = "portal_world.Drawer"
+from django.core import mail
+from django.db import connection, connections
+from django.test import Client
+from portal_world import Drawer
+from tenant_services.models import TenantAccount
+from tenant_services.profile.models import Registration
+from tenant_world import REGISTER, SECRET, answers, begin, contacts
+mail.outbox = []
+
+def at_once(send, many):
+    def one(n):
+        try:
+            return send(n).status_code
+        finally:
+            connections.close_all()
+    with ThreadPoolExecutor(many) as pool:
+        return sorted(pool.map(one, range(many)))
+
+def client():
+    return Client(HTTP_HOST="localhost")
+
+guessed = at_once(lambda n: begin(client(), name=f"Guess {n}", reference="T-1"), 13)
+una = client()
+begin(una)
+said = at_once(lambda n: una.post(f"{REGISTER}contact/", contacts()), 4)
+codes = [text[:6] for _number, text in Drawer.sent]
+una.post(f"{REGISTER}code/", {"code": codes[0]})
+link = re.search("https?://[^/]+(/.*)", mail.outbox[0].body)[1]
+opened = at_once(lambda n: client().post(link, {"password": SECRET}), 4)
+print(connection.vendor, guessed.count(429), said, len(codes), len(Registration.objects.all()))
+print(opened, TenantAccount.objects.filter(person="P1003").count())
+"""
+
+
+@pytest.mark.exhaustive
+def test_races_end_alike_on_postgresql(postgresql: Server, tmp_path: Path) -> None:
+    """Guesses, clicks and links that come at once are counted, sent and used as on SQLite."""
+    name = f"portal_{uuid.uuid4().hex}"
+    postgresql.execute(f"CREATE DATABASE {name}")
+    at = make_url(postgresql.url).set(database=name)
+    url = f"postgresql://{at.username}@{at.host or ''}/{name}?{urlencode(dict(at.query))}"
+    for command in (["migrate", "--verbosity", "0"], ["seed_demo"]):
+        subprocess.run(**run(tmp_path, "manage.py", *command, PORTAL_DATABASE=url), check=True)
+    here = str(Path(__file__).parent)
+    place = {"PORTAL_DATABASE": url, "DJANGO_SETTINGS_MODULE": "demo_portal.settings"}
+    done = subprocess.run(
+        **run(tmp_path, "-c", JOURNEY, here, **place), capture_output=True, check=True
+    )
+    assert done.stdout.splitlines() == [
+        "postgresql 3 [302, 302, 302, 302] 1 0",
+        "[302, 404, 404, 404] 1",
+    ]
