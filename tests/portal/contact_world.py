@@ -99,4 +99,6 @@ def begin(client: Client, text: str = "Good morning") -> Chat:
 
 def say(client: Client, chat: Chat, text: str, root: str = CONTACT, **fields: str) -> Any:
     """Write a line in a chat."""
-    return client.post(f"{root}chats/{chat.reference}/", {"token": text, "text": text} | fields)
+    return client.post(
+        f"{root}chats/{chat.reference}/", {"token": text[:20], "text": text} | fields
+    )

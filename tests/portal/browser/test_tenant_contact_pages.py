@@ -142,7 +142,10 @@ def test_chat_of_two(visit: Visits, portal: PortalWorld, javascript: bool) -> No
     look_at(page, javascript=javascript)
 
 
-@pytest.mark.parametrize(("lang", "javascript"), JOURNEYS)
+@pytest.mark.parametrize(
+    ("lang", "javascript"),
+    [pytest.param("en", False, marks=exhaustive), *JOURNEYS[1:]],
+)
 def test_calls_and_notices(visit: Visits, portal: PortalWorld, lang: str, javascript: bool) -> None:
     """A call is asked for, seen and made; a notice and a downtime are published and read."""
     how = {"lang": lang, "javascript": javascript, "width": NARROW}

@@ -77,7 +77,9 @@ class AnswerForm(Form):
     """One question."""
 
     answer = forms.ChoiceField(
-        label="", widget=forms.RadioSelect, error_messages={"required": gettext_lazy("Select one")}
+        label="",
+        widget=forms.RadioSelect,
+        error_messages={"required": gettext_lazy("Select one of the answers")},
     )
 
     options: ClassVar = {"answer": {"legend": "govuk-fieldset__legend--m"}}
