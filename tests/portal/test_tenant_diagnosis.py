@@ -12,7 +12,7 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.urls import reverse
 from django.utils.translation import override
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from repairs_world import REPAIRS, START, answer, text_of
 from tenant_services.profile.customers import Tenancy
@@ -176,6 +176,7 @@ def test_wrong_trees_are_refused_with_the_place(what: str, instead: str, said: s
         load(TREE.replace(what, instead))
 
 
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_no_tree_with_a_gap_is_taken(data: st.DataObject) -> None:
     """Take away any text in either language, anywhere: the tree is refused."""

@@ -500,6 +500,14 @@ def test_history_is_told_in_words(portal: PortalWorld) -> None:
     assert f'href="{REPAIRS}{number}/visit/"' in page
 
 
+def test_asking_about_a_repair_leads_to_people(portal: PortalWorld) -> None:
+    """The page of a repair leads to the ways in which somebody can be asked about it."""
+    client = signed_in(portal)
+    page = text_of(client, f"{REPAIRS}{number_at(sor_code='DEMO-PL-111')}/")
+    [asking] = re.findall(r'href="([^"]+)">Ask about this repair', page)
+    assert "repair" in text_of(client, asking)
+
+
 def test_lists_go_on_over_many_pages(portal: PortalWorld) -> None:
     """More than fit are counted on the overview and come page by page; odd pages do no harm."""
     client = signed_in(portal)

@@ -197,18 +197,16 @@ def test_by_keyboard_alone(visit: Visits, portal: PortalWorld) -> None:
                 return
         raise AssertionError(f"no way to {selector}; the focus is {focused(page)}")
 
-    for step in ("where", "what", "detail"):
+    for step in ("where", "what", "detail", "describe"):
         tab_to("[name=answer]")
         keys.press("Space")
         keys.press("Enter")
         expect(page).to_have_url(re.compile(f"/{step}/$"))
-    tab_to("[name=answer]")
-    keys.press("Space")
-    keys.press("Enter")
     tab_to("[name=words]")
     keys.type("By keyboard")
     tab_to("main form button")
     keys.press("Enter")
+    expect(page).to_have_url(re.compile("/check/$"))
     tab_to("main form button")
     keys.press("Enter")
     expect(page.locator(".govuk-panel")).to_be_visible()

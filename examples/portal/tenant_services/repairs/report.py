@@ -424,7 +424,11 @@ class ReportCheck(Step):
         progress, report = self.progress, self.report
         finding = self.finding
         asked = [
-            (_("For"), progress.tenancy.address if progress.tenancy else "", "report_home"),
+            (
+                _("Home or garage"),
+                progress.tenancy.address if progress.tenancy else "",
+                "report_home",
+            ),
             (_("Where"), str(finding.location), "report_location"),
             (_("Problem"), str(finding.problem), "report_problem"),
         ]

@@ -55,6 +55,8 @@ STAGES = {
     Stage.NEW: _("New, with no visit ahead"),
     Stage.PAST: _("Past"),
 }
+ASKING = {"topic": "repairs", "kind": "reported"}
+"""What the selector of the pillar 'Contact' calls a question about a repair."""
 OWN, SHARED = "your-home", "your-building"
 TITLES = {OWN: _("Your repairs"), SHARED: _("Repairs in shared parts of your building")}
 
@@ -136,6 +138,7 @@ class AllJobs(JobsView, TemplateView):
         return super().get_context_data(**named) | {
             "title": TITLES[whose],
             "stage": STAGES[Stage(stage)],
+            "is_past": stage == Stage.PAST,
             "page": self.jobs(whose, Stage(stage), number),
             "back": reverse("repairs"),
         }
@@ -185,7 +188,7 @@ class OneJob(JobView, JobsView, TemplateView):
             offered.append(("cancel_repair", _("Cancel this repair")))
         return [
             *((reverse(name, kwargs={"number": job.number}), text) for name, text in offered),
-            (reverse("contact"), _("Ask about this repair")),
+            (reverse("choose_way", kwargs=ASKING), _("Ask about this repair")),
         ]
 
     def history(self) -> list[tuple[datetime, str, str]]:
