@@ -88,7 +88,7 @@ PORTAL_PAY_API = os.environ.get("PORTAL_PAY_API", "")
 PORTAL_PAY_KEY = os.environ.get("PORTAL_PAY_KEY", "")
 _PAGES = os.environ.get("PORTAL_PAY_PAGES", "https://www.payments.service.gov.uk")
 PORTAL_PAY_PAGES = _PAGES.split(",")
-PORTAL_PAY_SECONDS = 4.0
+PORTAL_PAY_SECONDS = 3.0
 PORTAL_SMS_SENDER = "automation_rules.access_codes.ConsoleSender"
 
 _MAIL = urlsplit(os.environ.get("PORTAL_MAIL", ""))

@@ -122,12 +122,13 @@ class CardPayments(TenantView, ShowMoreView):
 
     def get_queryset(self) -> QuerySet[CardPayment]:
         """Return the account's, as they stand now."""
-        paying.catch_up(self.account)
+        self.is_known = paying.catch_up(self.account)
         return self.account.card_payments.all()
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
-        """Add where the back link leads to."""
-        return super().get_context_data(**named) | {"back": reverse("rent")}
+        """Add where the back link leads to, and whether the provider could be asked."""
+        more = {"back": reverse("rent"), "is_known": self.is_known}
+        return super().get_context_data(**named) | more
 
 
 class OwnPaymentView(TenantView):

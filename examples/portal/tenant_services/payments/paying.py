@@ -69,7 +69,7 @@ def way_on(payment: CardPayment) -> str | None:
     """Return where the tenant goes on to pay; None when there is nothing to pay there.
 
     Raises:
-        ProviderError: the provider cannot be asked now, and nothing can have been paid meanwhile.
+        ProviderError: the provider cannot be asked now.
     """
     if payment.is_finished:
         return None
@@ -187,15 +187,20 @@ def reconcile() -> Found:
     return found
 
 
-def catch_up(account: TenantAccount, most: int = 5) -> None:
-    """Ask about an account's unfinished payments, as many as a page has time for."""
+def catch_up(account: TenantAccount, most: int = 5) -> bool:
+    """Ask about an account's unfinished payments, as many as a page has time for.
+
+    Return whether the provider could be asked; if not, another page or the command asks again.
+    """
     waiting = account.card_payments.filter(
         state__in=CardPayment.UNFINISHED, provider_id__isnull=False
     )
-    # Where the provider does not answer, another page or the command asks again.
-    with suppress(ProviderError):
+    try:
         for payment in waiting[:most]:
             check(payment)
+    except ProviderError:
+        return False
+    return True
 
 
 def _create(payment: CardPayment) -> State | None:
