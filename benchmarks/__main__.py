@@ -21,6 +21,7 @@ from .log import append, log_growth, verify
 from .measure import FULL, NORMAL
 from .memory import peak_memory
 from .process import check
+from .rent import rent
 from .replaying import replay_log
 from .schedules import schedules
 
@@ -51,6 +52,7 @@ BENCHMARKS: Final[dict[str, Callable[[Size], Iterator[Row]]]] = {
     "gateway": gateway,
     "check": check,
     "schedule": schedules,
+    "rent": rent,
     "growth": growth,
     "memory": peak_memory,
 }

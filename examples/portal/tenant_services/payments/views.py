@@ -123,7 +123,8 @@ class History(TenancyView, View):
         return csv_file(f"rent-{name}.csv", COLUMNS, cells(reference))
 
 
-COLUMNS = [*STATEMENT_COLUMNS, *ChargeLine.For.values]
+PARTS = ChargeLine.For.values
+COLUMNS = [*STATEMENT_COLUMNS, *PARTS]
 """As in a statement, then what a charge is made up of."""
 
 
@@ -137,5 +138,4 @@ def cells(tenancy: str) -> Iterator[list[object]]:
         for pk, what, pence in lines.order_by().values_list("entry", "charged_for", "pence"):
             parts[pk][what] = pounds(pence)
         for entry, after in chunk:
-            of_charge = map(parts[entry.pk].get, ChargeLine.For.values)
-            yield [about, *entry_cells(entry, after), *of_charge]
+            yield [about, *entry_cells(entry, after), *map(parts[entry.pk].get, PARTS)]
