@@ -54,6 +54,7 @@ def test_no_page_lets_a_script_in(portal: PortalWorld) -> None:
             "script-src": "'self'",
             "style-src": "'self'",
             "img-src": "'self'",
+            "media-src": "'self'",
             "connect-src": "'none'",
             "form-action": "'self'",
             "base-uri": "'none'",

@@ -589,6 +589,8 @@ def test_what_nobody_finished_is_forgotten(portal: PortalWorld, outbox: Outbox) 
 def test_directory_that_is_down_costs_nothing(portal: PortalWorld) -> None:
     """The clear page offers to send the same again, and no try is used up."""
     client = portal.client()
+    page = client.get(REGISTER).content.decode()
+    assert all(f'autocomplete="bday-{part}"' in page for part in ("day", "month", "year"))
     with stuck_customers():
         answer = begin(client)
     assert answer.status_code == 503
@@ -606,7 +608,9 @@ def test_directory_that_is_down_at_the_end_leaves_the_link(
     confirm_telephone(portal, client, email="una.new@people.example")
     link = outbox.link()
     with stuck_customers():
-        assert client.post(link, {"password": SECRET}).status_code == 503
+        answer = client.post(link, {"password": SECRET})
+    assert answer.status_code == 503
+    assert SECRET not in answer.content.decode()  # passwords are in no page
     assert not has_account()
     with (
         patch.object(sql.SqlCustomerDirectory, "change_email", side_effect=_unavailable),

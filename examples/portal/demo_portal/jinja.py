@@ -100,12 +100,14 @@ def date_items(bound: BoundField) -> list[dict[str, Any]]:
     value = bound.value()
     typed = value if isinstance(value, list) else widget.decompress(value)
     invalid = " govuk-input--error" if bound.errors else ""
+    known_as = widget.attrs.get("autocomplete")
     return [
         {
             "name": f"{bound.html_name}_{part}",
             "id": f"{bound.auto_id}_{part}",
             "label": DATE_PARTS[part],
             "value": "" if text is None else str(text),
+            "autocomplete": known_as and f"{known_as}-{part}",
             "classes": f"govuk-input--width-{4 if part == 'year' else 2}{invalid}",
         }
         for part, text in zip(DATE_PARTS, typed, strict=True)

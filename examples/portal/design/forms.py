@@ -113,8 +113,13 @@ class DateField(forms.MultiValueField):
 
     widget = DateWidget
 
-    def __init__(self, *, required_message: Any, invalid_message: Any, **named: Any) -> None:
-        """Say what to answer when there is none, and when there is no such day."""
+    def __init__(
+        self, *, required_message: Any, invalid_message: Any, autocomplete: str = "", **named: Any
+    ) -> None:
+        """Say what to answer when there is none, and when there is no such day.
+
+        ``autocomplete`` is ``bday`` for the user's own birthday (WCAG 2.1, 1.3.5).
+        """
         messages = {"required": required_message, "incomplete": invalid_message}
         parts = [
             forms.IntegerField(
@@ -130,6 +135,8 @@ class DateField(forms.MultiValueField):
         for part in parts:
             part.error_messages["incomplete"] = invalid_message
         super().__init__(parts, error_messages=messages, require_all_fields=False, **named)
+        if autocomplete:
+            self.widget.attrs["autocomplete"] = autocomplete
 
     def compress(self, data_list: list[Any]) -> Any:
         """Put the date together."""

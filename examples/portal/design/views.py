@@ -60,7 +60,8 @@ class FormPage(FormView):  # type: ignore[type-arg]
 class RecordsView:
     """A view that asks other systems.
 
-    When one of them does not answer, a page says so and offers to send the same again.
+    When one of them does not answer, a page says so and offers to send the same again, but for
+    passwords, which are in no page.
     """
 
     def dispatch(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
@@ -71,7 +72,7 @@ class RecordsView:
             sent = {
                 name: request.POST.getlist(name)
                 for name in request.POST
-                if name != "csrfmiddlewaretoken"
+                if name != "csrfmiddlewaretoken" and "password" not in name
             }
             answer = render(request, "design/unavailable.html", {"sent": sent}, status=503)
             answer.headers["Retry-After"] = "60"

@@ -97,6 +97,7 @@ class WhoForm(Form):
     born_on = DateField(
         label=_("Date of birth"),
         help_text=_("For example, 31 3 1980."),
+        autocomplete="bday",
         required_message=_("Enter your date of birth"),
         invalid_message=_("The date of birth must be a real date, like 31 3 1980"),
     )
