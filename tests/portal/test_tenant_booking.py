@@ -752,6 +752,18 @@ def test_jobs_that_are_cancelled_free_their_slot(portal: PortalWorld) -> None:
     assert window in windows(other)
 
 
+def test_nobody_comes_to_a_job_that_was_cancelled_while_it_was_booked(portal: PortalWorld) -> None:
+    """A booking that began before the cancellation and ends after it keeps no slot."""
+    job = report(DRAIN)
+    window = windows(job)[0]
+    begun = again(job)
+    housing_management().cancel_job(job.number, "")
+    outcome = client.book(begun, home_of(job), None, window)
+    assert outcome is client.Outcome.OTHERWISE
+    assert client.appointment_of(job.number) is None
+    assert window in windows(report(DRAIN))
+
+
 def test_file_for_a_calendar(portal: PortalWorld) -> None:
     """One event in UTC, in the user's language, which a later file of the same job replaces."""
     user = signed_in(portal)

@@ -130,8 +130,8 @@ def book(job: Job, tenancy: Tenancy, before: Appointment | None, window: Appoint
     It is kept unless the new one is had. The same again is the same once.
     """
     outcome = _book(job, tenancy, before, window)
-    settle(job)
-    return outcome
+    settled = settle(job)
+    return Outcome.OTHERWISE if outcome is Outcome.BOOKED and settled != window else outcome
 
 
 def cancel(job: Job, before: Appointment, reason: str) -> Outcome:
@@ -155,15 +155,16 @@ def release(job: str, reason: str = "") -> None:
 def settle(job: Job) -> Appointment | None:
     """Return when the diary has somebody come, and see that the housing system knows.
 
-    Of a visit that is over and that the diary does not know, it keeps what it has.
+    Of a visit that is over and that the diary does not know, it keeps what it has. To a job that
+    was ended meanwhile nobody comes.
     """
     window = appointment_of(job.number)
     told = job.appointment
     for _time in range(TOLD):
         if window == told or (window is None and told and not is_ahead(told)):
             break
-        if job.is_open:
-            housing_management().record_appointment(job.number, window)
+        if job.is_open and not housing_management().record_appointment(job.number, window):
+            release(job.number)
         told, window = window, appointment_of(job.number)
     return window
 
