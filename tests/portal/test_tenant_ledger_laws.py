@@ -169,7 +169,7 @@ def holds_for(examples: int, *given_by: Any) -> Any:
     return holding
 
 
-@pytest.mark.parametrize("examples", many(20, 1500))
+@pytest.mark.parametrize("examples", many(20, 300))
 def test_everything_says_the_same(client: Client, examples: int) -> None:
     """Ledger, balance, running balances, pages, statement and CSV agree to the penny."""
 
@@ -229,7 +229,7 @@ def _statement_says(client: Client, history: History, first: date, last: date) -
     assert statement.credits == total(row[3] for row in rows)
 
 
-@pytest.mark.parametrize("examples", many(4, 200))
+@pytest.mark.parametrize("examples", many(4, 60))
 def test_the_pdf_has_the_screens_figures(client: Client, examples: int) -> None:
     """Every amount of the statement on screen stands in the PDF, in the same order."""
 
@@ -253,7 +253,7 @@ def test_the_pdf_has_the_screens_figures(client: Client, examples: int) -> None:
         ]
 
 
-@pytest.mark.parametrize("examples", many(40, 2000))
+@pytest.mark.parametrize("examples", many(40, 500))
 def test_two_statements_make_one(client: Client, examples: int) -> None:
     """What is from a to b and from the day after b to c is what is from a to c."""
 
@@ -276,7 +276,7 @@ def test_two_statements_make_one(client: Client, examples: int) -> None:
                 assert parts == getattr(whole, sums)
 
 
-@pytest.mark.parametrize("examples", many(40, 2000))
+@pytest.mark.parametrize("examples", many(40, 500))
 def test_balances_stay_whatever_is_left_out(client: Client, examples: int) -> None:
     """An entry's balance is the account's, whichever entries are asked for along with it."""
 
@@ -442,7 +442,7 @@ class Account(RuleBasedStateMachine):
         self.entered.append((entry.day, pence))
 
 
-@pytest.mark.parametrize("examples", many(8, 400))
+@pytest.mark.parametrize("examples", many(8, 100))
 def test_whatever_is_done_the_account_adds_up(portal: PortalWorld, examples: int) -> None:
     """Paying, paying back, charging and putting right, in any order and again, count once each."""
 

@@ -72,7 +72,7 @@ def addresses(tenancy: str) -> list[str]:
 
 def test_every_tenancy_is_listed_with_its_balance(client: Client) -> None:
     """Ahead at home, behind at the garage, and nothing owed where the tenant lived before."""
-    said = {row[2]: row[3:] for row in table_of(client.get(f"{RENT}/"))}
+    said = {row[3]: [row[1], row[4]] for row in table_of(client.get(f"{RENT}/"))}
     assert said[HOME] == ["You are £72.22 ahead", ""]
     assert said[GARAGE] == ["You are £104.00 behind", ""]
     assert said[FORMER] == ["You are up to date", "Ended on 31 May 2024"]
