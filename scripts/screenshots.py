@@ -1,6 +1,7 @@
 """Take the README's screenshots of the reference portal: ``python scripts/screenshots.py``.
 
-A to-do, a refusal in Welsh and the compliance officer's page, all with made-up people.
+A to-do, a refusal in Welsh, the compliance officer's page, a council's payment and a tenant's rent
+in Welsh, all with made-up people.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 IMAGES = ROOT / "docs" / "images"
 BOT, OFFICER = "Acme Homes Automation 2", "olive.madeup"
 SIZE = {"width": 800, "height": 620}
+CREDITOR = {"reference": "7000123", "payee": "Acme Homes Ltd.", "amount": "16,832.85"}
 KIND = TodoKind.CONFIRM_HOUSING_COSTS
 
 
@@ -50,6 +52,8 @@ def main() -> None:
             to_do(portal, code)
             compliance(portal.another(), code)
             refusal(portal.another(), saturday)
+            council(portal.another(), code)
+            rent(portal.another(), code)
 
 
 def sign_in(portal: Portal, username: str, code: Callable[[], str]) -> None:
@@ -92,6 +96,36 @@ def compliance(portal: Portal, code: Callable[[], str]) -> None:
     portal.go("/compliance/")
     portal.page.get_by_role("table").evaluate("table => table.scrollIntoView()")
     take(portal, "compliance")
+
+
+def council(portal: Portal, code: Callable[[], str]) -> None:
+    """Prove a creditor reference, and look at what the last payment is made up of."""
+    sign_in_at(portal, "/council/", "casey.council@acme.example", code)
+    for name, text in CREDITOR.items():
+        portal.page.locator(f"[name={name}]").fill(text)
+    portal.press("Continue")
+    portal.page.locator("main a[href*='/payments/7000123-']").first.click()
+    portal.page.get_by_role("table").first.evaluate("table => table.scrollIntoView()")
+    take(portal, "council")
+
+
+def rent(portal: Portal, code: Callable[[], str]) -> None:
+    """Look at a rent statement in Welsh."""
+    sign_in_at(portal, "/my-home/", "tessa.testington@people.example", code)
+    portal.go("/language/cy?next=/my-home/rent/T-100001/statement/2027-04-01/2027-06-01/")
+    portal.page.get_by_role("heading", level=1).evaluate("heading => heading.scrollIntoView()")
+    take(portal, "rent")
+
+
+def sign_in_at(portal: Portal, path: str, username: str, code: Callable[[], str]) -> None:
+    """Sign in to another system."""
+    portal.page.set_viewport_size(SIZE | {"width": 1000})
+    portal.go(path)
+    for name, text in (("username", username), ("password", demonstration.PASSWORD)):
+        portal.page.locator(f"[name=auth-{name}]").fill(text)
+    portal.press("Sign in")
+    portal.page.locator("[name=token-otp_token]").fill(code())
+    portal.press("Continue")
 
 
 def take(portal: Portal, name: str) -> None:
