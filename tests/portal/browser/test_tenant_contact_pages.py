@@ -11,13 +11,14 @@ from browser_world import NARROW, assert_accessible, assert_fits
 from contact_world import CONTACT, HOSTILE, STAFF, ask, at, begin, say, send
 from playwright.sync_api import expect
 from tenant_services.contact.guide import guide
-from tenant_services.contact.models import TenantNotice
+from tenant_services.contact.models import Chat, TenantNotice
 from tenant_world import STELLA, signed_in, visit_as
 from test_tenant_contact_downtime import PLAN, asked
 from test_tenant_notices import PUBLISH, make
 
 if TYPE_CHECKING:
     from browser_world import Visits
+    from django.test import Client
     from playwright.sync_api import Page
     from portal_world import PortalWorld
 
@@ -225,19 +226,8 @@ def test_calls_and_notices(visit: Visits, portal: PortalWorld, lang: str, javasc
     expect(staff.locator("[aria-labelledby=downtime-title]")).to_have_count(0)
 
 
-@pytest.mark.parametrize(
-    ("lang", "width"),
-    [
-        ("cy", NARROW),
-        pytest.param("en", NARROW, marks=exhaustive),
-        pytest.param("en", 1280, marks=exhaustive),
-        pytest.param("cy", 1280, marks=exhaustive),
-    ],
-)
-def test_pages_at_their_fullest(visit: Visits, portal: PortalWorld, lang: str, width: int) -> None:
-    """Hostile words, late calls, long waits, nobody there: each page is sound."""
-    page, client = visit_as(visit, portal, lang=lang, width=width)
-    staff, stella = visit_as(visit, portal, STELLA, lang=lang, width=width)
+def fill(portal: PortalWorld, client: Client, stella: Client) -> tuple[Chat, TenantNotice]:
+    """Send hostile words by every way, and let hours pass."""
     send(client, text=HOSTILE, tenancy="T-100002")
     ask(client)
     chat = begin(client, HOSTILE)
@@ -245,6 +235,35 @@ def test_pages_at_their_fullest(visit: Visits, portal: PortalWorld, lang: str, w
     say(client, chat, "And now?")
     notice = make(title_en="Long" * 45, title_cy="Hir" * 60, body_en=HOSTILE, body_cy=HOSTILE)
     at(portal, "2027-06-01T13:00:00+01:00")
+    return chat, notice
+
+
+def test_fullest_pages(visit: Visits, portal: PortalWorld) -> None:
+    """A long wait, a late call, a long notice, a closed chat that becomes a message: all sound."""
+    page, client = visit_as(visit, portal, lang="cy", width=NARROW)
+    staff, stella = visit_as(visit, portal, STELLA, lang="cy", width=NARROW)
+    chat, notice = fill(portal, client, stella)
+    for path in (f"{CONTACT}chats/{chat.reference}/", f"{NOTICES}{notice.pk}/"):
+        page.goto(path)
+        look_at(page)
+    staff.goto(f"{STAFF}calls/")
+    look_at(staff)
+    at(portal, "2027-06-05T12:00:00+01:00")
+    page.goto(f"{CONTACT}message/?chat={chat.reference}")
+    page.locator("summary").click()
+    look_at(page)
+
+
+@exhaustive
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("width", [NARROW, 1280])
+def test_every_page_at_its_fullest(
+    visit: Visits, portal: PortalWorld, lang: str, width: int
+) -> None:
+    """Hostile words, late calls, long waits, nobody there: each page is sound."""
+    page, client = visit_as(visit, portal, lang=lang, width=width)
+    staff, stella = visit_as(visit, portal, STELLA, lang=lang, width=width)
+    chat, notice = fill(portal, client, stella)
     for path in (
         "",
         "offices/",
@@ -329,6 +348,7 @@ def test_by_keyboard_alone(visit: Visits, portal: PortalWorld) -> None:
     expect(page.locator("#latest")).to_contain_text("Hello")
     tab_to("[name=look]")
     keys.press("Enter")
+    expect(page).to_have_url(re.compile("#latest$"))
     expect(page.locator("#latest")).to_contain_text("Hello")
     tab_to("main form[action$='/end/'] button")
     keys.press("Enter")
