@@ -593,7 +593,8 @@ def test_chat_that_is_over_goes_on_as_a_message(portal: PortalWorld, how: str) -
     read = text_of(stella.get(f"{STAFF}{enquiry.reference}/"))
     assert "First words" in read
     assert "An answer" in read
-    assert send(tessa, query, topic="tenancy", text="Too late").headers == sent.headers
+    again = send(tessa, query, topic="tenancy", text="Too late")
+    assert again.headers["Location"] == sent.headers["Location"]
     other = send(tessa, query, topic="tenancy", text="Something else")
     assert other.headers["Location"] != sent.headers["Location"]
     assert Enquiry.objects.get(text="Something else").chat is None
