@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
 
-import httpx
 from demo_portal.clock import LONDON
 from lxml import etree  # type: ignore[import-untyped]
 from tenant_services.repairs.diary import Answer, Booking, Day, Slot, Status
@@ -244,11 +244,12 @@ class DrsDiary:
         )
 
     def _call(self, asked: Any) -> Answer[Any]:
+        request = Request(self._url, etree.tostring(asked))  # noqa: S310
         try:
-            answer = httpx.post(self._url, content=etree.tostring(asked), timeout=self._seconds)
-            found = etree.fromstring(answer.raise_for_status().content)
+            with urlopen(request, timeout=self._seconds) as answer:  # noqa: S310
+                found = etree.fromstring(answer.read())
             status = Status(found.findtext("status"))
-        except (httpx.HTTPError, etree.XMLSyntaxError, ValueError) as error:
+        except (OSError, etree.XMLSyntaxError, ValueError) as error:
             return Answer(Status.ERROR, type(error).__name__)
         value = found if status is Status.SUCCESS else None
         return Answer(status, found.findtext("errorMsg") or "", value)

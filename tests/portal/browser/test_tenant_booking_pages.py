@@ -94,7 +94,7 @@ def test_from_choosing_to_cancelling(
     assert again(job).appointment is None
 
 
-@pytest.mark.parametrize("lang", ["en", "cy"])
+@pytest.mark.parametrize("lang", ["cy", pytest.param("en", marks=pytest.mark.exhaustive)])
 def test_what_goes_wrong_is_accessible(visit: Visits, portal: PortalWorld, lang: str) -> None:
     """Gone meanwhile, changed meanwhile, down, not bookable, too late: each page is sound."""
     page, _client = visit_as(visit, portal, lang=lang, width=NARROW)
