@@ -186,7 +186,9 @@ def test_notice_is_for_nobody_else(portal: PortalWorld) -> None:
     assert signed_in(portal, STELLA).get(path).status_code == 403
     assert portal.client("enid.example").get(path).status_code == 403
     assert portal.client().get(path).status_code == 302
-    assert signed_in(portal, TESSA).get(f"{NOTICES}999999999999999999/").status_code == 404
+    for number in (0, 10**18, 10**30):
+        assert signed_in(portal, TESSA).get(f"{NOTICES}{number}/").status_code == 404
+        assert signed_in(portal, STELLA).get(f"{STAFF}{number}/withdraw/").status_code == 404
     assert TenantNoticeRead.objects.count() == 0
 
 
