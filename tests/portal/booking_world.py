@@ -91,13 +91,12 @@ def elsewhere() -> RepairsDiary:
 def diary(made: Callable[[], RepairsDiary]) -> Iterator[None]:
     """Let the site use another diary."""
     _elsewhere.append(made)
-    settings.PORTAL_DIARY = "booking_world.elsewhere"
+    usual, settings.PORTAL_DIARY = settings.PORTAL_DIARY, "booking_world.elsewhere"
     try:
         yield
     finally:
+        settings.PORTAL_DIARY = usual
         _elsewhere.pop()
-        if not _elsewhere:
-            del settings.PORTAL_DIARY
 
 
 class Down(PortalDiary):

@@ -601,7 +601,7 @@ def test_diary_that_is_down_hides_no_repair(
     number = number_at(sor_code="DEMO-HE-107")
     visit = diary.appointment_of(number)
     assert visit is not None
-    monkeypatch.setattr(settings, "PORTAL_DIARY", "test_tenant_repairs.BrokenDiary", raising=False)
+    monkeypatch.setattr(settings, "PORTAL_DIARY", "test_tenant_repairs.BrokenDiary")
     assert window_text(visit) in text_of(client, f"{REPAIRS}{number}/")
     path = f"{REPAIRS}{number}/cancel/"
     assert client.get(path).status_code == client.post(path).status_code == 503

@@ -8,6 +8,7 @@
   default SQLite in the home.
 - ``PORTAL_CUSTOMERS``, ``PORTAL_HOUSING``: the same of the customer directory and of the housing
   management system that tenant services ask.
+- ``PORTAL_DIARY``: what makes the diary of repair visits, as a dotted path; default the portal's.
 - ``PORTAL_PAY_API``, ``PORTAL_PAY_KEY``, ``PORTAL_PAY_PAGES``: the address and the key of the
   payment provider's API, and the origins of its pages, separated by commas; default none, and
   ``serve`` starts a pretend one.
@@ -84,6 +85,7 @@ PORTAL_CUSTOMERS = _records("customers")
 PORTAL_HOUSING = _records("housing")
 # How long pages wait for them.
 PORTAL_RECORDS_SECONDS = 3.0
+PORTAL_DIARY = os.environ.get("PORTAL_DIARY", "tenant_services.repairs.diary_sql.portal_diary")
 PORTAL_PAY_API = os.environ.get("PORTAL_PAY_API", "")
 PORTAL_PAY_KEY = os.environ.get("PORTAL_PAY_KEY", "")
 _PAGES = os.environ.get("PORTAL_PAY_PAGES", "https://www.payments.service.gov.uk")

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-USUAL = "tenant_services.repairs.diary_sql.portal_diary"
-
 
 class Status(StrEnum):
     """How a call went: done, refused, or not even considered."""
@@ -125,5 +123,5 @@ class RepairsDiary(Protocol):
 
 def repairs_diary() -> RepairsDiary:
     """Return the diary that the settings name, which by default is this portal's own."""
-    found: RepairsDiary = import_string(getattr(settings, "PORTAL_DIARY", USUAL))()
+    found: RepairsDiary = import_string(settings.PORTAL_DIARY)()
     return found
