@@ -97,7 +97,8 @@ def balances(tenancies: Iterable[str]) -> dict[str, int]:
     """Return each tenancy's balance."""
     wanted = list(tenancies)
     sums = Entry.objects.filter(tenancy__in=wanted).order_by().values_list("tenancy")
-    return dict.fromkeys(wanted, 0) | dict(sums.annotate(Sum("pence")))
+    found = {tenancy: int(pence) for tenancy, pence in sums.annotate(Sum("pence"))}
+    return dict.fromkeys(wanted, 0) | found
 
 
 def entries(tenancy: str) -> QuerySet[Entry]:
