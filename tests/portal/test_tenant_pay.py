@@ -16,7 +16,7 @@ import pytest
 from demo_portal import clock
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import connection, connections
 from django.test import Client
 from landlord_portal.management.commands.serve import Command as Serve
 from pay_world import (
@@ -37,6 +37,7 @@ from pretend_pay import Fault, Refund
 from tenant_services.payments import govuk_pay, ledger, paying
 from tenant_services.payments.models import Entry
 from tenant_services.payments.pay_models import CardPayment
+from tenant_services.payments.provider import payment_provider
 from tenant_world import GARAGE, HOME, TARAN, TARANS, TESSA, signed_in
 
 if TYPE_CHECKING:
@@ -258,6 +259,35 @@ def test_everybody_at_once_credits_once(client: Client, provider: Running, times
         assert entries() == [*before, 1234]
 
 
+def test_what_was_told_before_changes_nothing_after(client: Client, provider: Running) -> None:
+    """An answer from before the payment, read by somebody slow, does not open it again."""
+    payment, page = begin(client)
+    before = payment_provider().state(str(payment.provider_id))
+    client.get(choose(page, "pay"))
+    paying.settle(payment, before)
+    payment.refresh_from_db()
+    assert (payment.state, entries()) == (State.PAID, [1234])
+
+
+def test_payment_and_ledger_are_written_together(client: Client, provider: Running) -> None:
+    """Where the payment's record cannot be written, the ledger has no entry either."""
+    payment, page = begin(client)
+    back = choose(page, "pay")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON tenant_services_cardpayment "
+            "WHEN NEW.state = 'paid' BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    client.raise_request_exception = False
+    assert client.get(back).status_code == 500
+    payment.refresh_from_db()
+    assert (payment.state, entries()) == (State.OPEN, [])
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER full")
+    client.get(back)
+    assert entries() == [1234]
+
+
 @pytest.mark.parametrize("forgets", [False, True])
 def test_double_click_is_one_payment(client: Client, provider: Running, forgets: bool) -> None:
     """All lead to pay the same payment, even if the provider heeds no key and makes several."""
@@ -448,6 +478,19 @@ def test_tenant_cancels(client: Client, provider: Running) -> None:
     assert len(provider.pay.payments) == 2
 
 
+def test_what_another_window_began_is_not_given_up(client: Client, provider: Running) -> None:
+    """Cancelling in a window that knows nothing of it leaves alone what can be paid."""
+    provider.down()
+    ask(client)
+    provider.up()
+    here, there = CardPayment.objects.get(), CardPayment.objects.get()
+    page = paying.way_on(here)
+    paying.cancel(there)
+    assert (there.state, there.provider_id) == (State.OPEN, here.provider_id)
+    client.get(choose(str(page), "pay"))
+    assert entries() == [1234]
+
+
 def test_refused_payment_failed(client: Client, provider: Running) -> None:
     """A wrong key takes no money; the page says so, and another payment may follow."""
     settings.PORTAL_PAY_KEY = "wrong"
@@ -460,12 +503,14 @@ def test_refused_payment_failed(client: Client, provider: Running) -> None:
 
 def test_key_that_is_wrong_later_decides_nothing(client: Client, provider: Running) -> None:
     """What was paid is found when the key is right again."""
-    _payment, page = begin(client)
+    payment, page = begin(client)
     back = choose(page, "pay")
     settings.PORTAL_PAY_KEY = "wrong"
     assert DO_NOT_PAY["en"] in text_of(client.get(back))
     with pytest.raises(CommandError, match="cannot be asked"):
         command("reconcile_payments")
+    payment.refresh_from_db()
+    assert payment.state == State.OPEN
     settings.PORTAL_PAY_KEY = KEY
     client.get(back)
     assert entries() == [1234]
