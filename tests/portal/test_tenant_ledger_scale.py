@@ -114,7 +114,7 @@ def test_files_are_made_in_pieces(
     """Three times the entries take no more memory."""
     peaks = []
     for times in (1, 3):
-        fill(f"T-{times}", times * 1_500, lines=True)
+        fill(f"T-{times}", times * 2_000, lines=True)
         tracemalloc.start()
         for _row in rows(f"T-{times}"):
             pass

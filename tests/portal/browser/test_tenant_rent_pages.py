@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from browser_world import NARROW, assert_accessible, assert_fits, focused
+from browser_world import NARROW, focused, look_at, tab_to
 from playwright.sync_api import expect
 from tenant_ledger_world import RENT, fill
 from tenant_services.payments.models import Entry
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
     from portal_world import PortalWorld
 
 LANGUAGES = ["en", "cy"]
-
-
-def look_at(page: Page, *, javascript: bool = True) -> None:
-    """Find nothing wrong with the page; without script axe cannot look, the pages are the same."""
-    page.wait_for_load_state()
-    if javascript:
-        assert_accessible(page)
-    assert_fits(page)
 
 
 def type_day(page: Page, name: str, day: str) -> None:
@@ -165,17 +157,10 @@ def test_the_rent_by_keyboard_alone(visit: Visits, portal: PortalWorld) -> None:
     keys.press("Tab")
     assert "govuk-skip-link" in focused(page)
 
-    def tab_to(selector: str) -> None:
-        for _tab in range(80):
-            keys.press("Tab")
-            if page.evaluate("s => document.activeElement.matches(s)", selector):
-                return
-        raise AssertionError(f"no way to {selector}; the focus is {focused(page)}")
-
-    tab_to(f"main a[href='{RENT}/{HOME}/']")
+    tab_to(page, f"main a[href='{RENT}/{HOME}/']")
     keys.press("Enter")
     expect(page).to_have_url(re.compile(f"{HOME}/$"))
-    tab_to("[name=kind]")
+    tab_to(page, "[name=kind]")
     keys.type("Ch")
     keys.press("Tab")
     keys.type("1")
@@ -185,13 +170,13 @@ def test_the_rent_by_keyboard_alone(visit: Visits, portal: PortalWorld) -> None:
     keys.type("2027")
     keys.press("Enter")
     expect(page.locator("tbody tr")).to_have_count(3)
-    tab_to(".demo-scroll")
-    tab_to("tbody a")
+    tab_to(page, ".demo-scroll")
+    tab_to(page, "tbody a")
     keys.press("Enter")
     charge = Entry.objects.filter(tenancy=HOME, kind="charge").last().pk
     expect(page).to_have_url(re.compile(f"/charge/{charge}/$"))
     page.goto(f"{RENT}/{HOME}/statement/")
-    tab_to("main a[href*='2027-03-01']")
+    tab_to(page, "main a[href*='2027-03-01']")
     keys.press("Enter")
     expect(page).to_have_url(re.compile("/statement/2027-03-01/2027-06-01/$"))
-    tab_to("main a[href$='/pdf/']")
+    tab_to(page, "main a[href$='/pdf/']")
