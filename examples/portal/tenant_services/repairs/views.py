@@ -169,14 +169,14 @@ class OneJob(JobView, JobsView, TemplateView):
             "visit_text": window_text(self.visit) if self.visit else "",
             "meaning": STATUSES[job.status][2],
             "target": TARGETS[job.priority],
-            "options": self.options(),
+            "options": self.what_can_be_done(),
             "history": self.history(),
             # What a neighbour wrote, and their number, are theirs.
             "is_reporter": job.reporter == self.account.person,
             "back": reverse("repairs"),
         }
 
-    def options(self) -> list[tuple[str, Any]]:
+    def what_can_be_done(self) -> list[tuple[str, Any]]:
         """Return what can be done about it: addresses, and what they are called."""
         job = self.job
         offered = []
