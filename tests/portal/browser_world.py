@@ -120,6 +120,26 @@ def assert_fits(page: Page) -> None:
     assert width <= page.viewport_size["width"], page.url  # type: ignore[index]
 
 
+def look_at(page: Page, *, javascript: bool = True) -> None:
+    """Find nothing wrong with the page for those who cannot see it all at once.
+
+    Without script axe cannot look; the pages are the same.
+    """
+    page.wait_for_load_state()
+    if javascript:
+        assert_accessible(page)
+    assert_fits(page)
+
+
+def tab_to(page: Page, selector: str) -> None:
+    """Press the tabulator until an element that fits has the focus."""
+    for _tab in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("s => document.activeElement.matches(s)", selector):
+            return
+    raise AssertionError(f"no way to {selector}; the focus is {focused(page)}")
+
+
 def focused(page: Page) -> str:
     """Return the element that has the focus: its tag, id and classes."""
     found: str = page.evaluate(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import portal_world
 from council_payments import sql
 from council_payments.back_office import back_office
 from council_payments.example_data import number
@@ -14,8 +14,6 @@ from landlord_portal.management.commands.seed_demo import PASSWORD
 from sqlalchemy import create_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from django.test import Client
     from portal_world import PortalWorld
 
@@ -98,18 +96,8 @@ def change(*statements: Any) -> None:
     engine.dispose()
 
 
-@contextmanager
-def stuck(seconds: float = 0.2) -> Iterator[None]:
-    """Let the back office keep everybody waiting, of whom none waits longer than ``seconds``."""
-    usual, settings.PORTAL_RECORDS_SECONDS = settings.PORTAL_RECORDS_SECONDS, seconds
-    path = settings.PORTAL_BACK_OFFICE.removeprefix("sqlite:///")
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    try:
-        yield
-    finally:
-        other.close()
-        settings.PORTAL_RECORDS_SECONDS = usual
+stuck = partial(portal_world.stuck, "PORTAL_BACK_OFFICE")
+"""Let it keep everybody waiting."""
 
 
 __all__ = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -163,6 +164,23 @@ class PortalWorld:
         """Take both steps."""
         self.give_password(client, username)
         return self.give_code(client)
+
+
+@contextmanager
+def stuck(records: str, seconds: float = 0.2, *, readers: bool = True) -> Iterator[None]:
+    """Let the records that a setting names keep everybody waiting, of whom none waits longer.
+
+    Without ``readers`` it is only those who write.
+    """
+    usual, settings.PORTAL_RECORDS_SECONDS = settings.PORTAL_RECORDS_SECONDS, seconds
+    path = getattr(settings, records).removeprefix("sqlite:///")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE" if readers else "BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.close()
+        settings.PORTAL_RECORDS_SECONDS = usual
 
 
 class _Handler(WSGIRequestHandler):

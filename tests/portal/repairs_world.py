@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import sqlite3
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import portal_world
 from django.conf import settings
 from django.db import connection
 from sqlalchemy import create_engine, func, select
@@ -15,8 +15,6 @@ from tenant_services.repairs import housing_sql as sql
 from tenant_world import TARAN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from django.test import Client
     from tenant_services.repairs.diagnosis import Finding
 
@@ -122,19 +120,8 @@ def be_neighbour() -> None:
     TenantAccount.objects.filter(user__username=TARAN).update(person=UNA)
 
 
-@contextmanager
-def stuck(seconds: float = 0.2) -> Iterator[None]:
-    """Let the housing management system keep everybody waiting, for ``seconds`` at the longest."""
-    usual, settings.PORTAL_RECORDS_SECONDS = settings.PORTAL_RECORDS_SECONDS, seconds
-    other = sqlite3.connect(
-        settings.PORTAL_HOUSING.removeprefix("sqlite:///"), isolation_level=None
-    )
-    other.execute("BEGIN EXCLUSIVE")
-    try:
-        yield
-    finally:
-        other.close()
-        settings.PORTAL_RECORDS_SECONDS = usual
+stuck = partial(portal_world.stuck, "PORTAL_HOUSING")
+"""Let it keep everybody waiting."""
 
 
 def in_thread(client: Client, path: str, sent: dict[str, str], answers: list[Any]) -> None:

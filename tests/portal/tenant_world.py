@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import sqlite3
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import portal_world
 import pytest
 from django.conf import settings
 from django.core import mail
@@ -15,8 +15,6 @@ from landlord_portal.management.commands.seed_demo import PASSWORD
 from sqlalchemy import create_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from browser_world import Visits
     from django.test import Client
     from playwright.sync_api import Page
@@ -108,18 +106,8 @@ def change_customers(*statements: Any) -> None:
     engine.dispose()
 
 
-@contextmanager
-def stuck_customers(seconds: float = 0.2) -> Iterator[None]:
-    """Let the customer directory keep everybody waiting, of whom none waits beyond ``seconds``."""
-    usual, settings.PORTAL_RECORDS_SECONDS = settings.PORTAL_RECORDS_SECONDS, seconds
-    path = settings.PORTAL_CUSTOMERS.removeprefix("sqlite:///")
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    try:
-        yield
-    finally:
-        other.close()
-        settings.PORTAL_RECORDS_SECONDS = usual
+stuck_customers = partial(portal_world.stuck, "PORTAL_CUSTOMERS")
+"""Let it keep everybody waiting."""
 
 
 # --- opening an account -----------------------------------------------------------------------

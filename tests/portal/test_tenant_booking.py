@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +29,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from icalendar import Calendar
 from lxml import html  # type: ignore[import-untyped]
+from portal_world import stuck
 from sqlalchemy import create_engine
 from tenant_services.repairs import diary_client as client
 from tenant_services.repairs import housing_sql
@@ -43,8 +42,6 @@ from tenant_services.repairs.housing import Appointment, Happening, Status, hous
 from tenant_world import GARAGE, HOME, STELLA, TARAN, TARANS, TESSA, signed_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from django.test import Client
     from portal_world import PortalWorld
     from tenant_services.repairs.diary import Answer, Booking, Order
@@ -681,27 +678,13 @@ def test_network_that_fails_is_said(portal: PortalWorld, seconds: float | None) 
         assert again(job).appointment == free[0]
 
 
-@contextmanager
-def housing_stuck(seconds: float = 0.2) -> Iterator[None]:
-    """Let the housing management system be read but not written, for whoever waits that long."""
-    usual, settings.PORTAL_RECORDS_SECONDS = settings.PORTAL_RECORDS_SECONDS, seconds
-    path = settings.PORTAL_HOUSING.removeprefix("sqlite:///")
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.close()
-        settings.PORTAL_RECORDS_SECONDS = usual
-
-
 def test_housing_system_that_fails_half_way_is_told_later(portal: PortalWorld) -> None:
     """The diary has the visit, the housing system could not be told: the next try tells it."""
     user = signed_in(portal)
     job = report()
     user.post(at(job, "book/"), {"slot": written(TUESDAY_MORNING)})
     form = hidden(user.get(at(job, "check/")))
-    with housing_stuck():
+    with stuck("PORTAL_HOUSING", readers=False):
         assert user.post(at(job, "check/"), form).status_code == 503
     assert client.appointment_of(job.number) == TUESDAY_MORNING
     assert again(job).appointment is None
@@ -709,7 +692,7 @@ def test_housing_system_that_fails_half_way_is_told_later(portal: PortalWorld) -
     assert "Tuesday 8 June 2027" in text_of(user.get(at(job)))
     assert again(job).appointment == TUESDAY_MORNING
     form = hidden(user.get(at(job, "cancel/")))
-    with housing_stuck():
+    with stuck("PORTAL_HOUSING", readers=False):
         assert user.post(at(job, "cancel/"), form).status_code == 503
     assert client.appointment_of(job.number) is None
     assert again(job).appointment == TUESDAY_MORNING

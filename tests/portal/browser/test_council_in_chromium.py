@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from browser_world import NARROW, assert_accessible, assert_fits, focused
+from browser_world import NARROW, focused, look_at, tab_to
 from council_world import (
     CASEY,
     PAGES,
@@ -40,17 +40,6 @@ def visit_as(visit: Visits, portal: PortalWorld, **how: Any) -> tuple[Page, Clie
     session = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": visit.site}
     page.context.add_cookies([session])  # type: ignore[list-item]
     return page, client
-
-
-def look_at(page: Page, *, javascript: bool = True) -> None:
-    """Find nothing wrong with the page for those who cannot see it all at once.
-
-    Without script axe cannot look; the pages are the same.
-    """
-    page.wait_for_load_state()
-    if javascript:
-        assert_accessible(page)
-    assert_fits(page)
 
 
 def answer(page: Page, given: dict[str, str]) -> None:
@@ -161,23 +150,16 @@ def test_by_keyboard_alone(visit: Visits, portal: PortalWorld) -> None:
     keys.press("Tab")
     assert "govuk-skip-link" in focused(page)
 
-    def tab_to(selector: str) -> None:
-        for _tab in range(60):
-            keys.press("Tab")
-            if page.evaluate("s => document.activeElement.matches(s)", selector):
-                return
-        raise AssertionError(f"no way to {selector}; the focus is {focused(page)}")
-
     for name, text in answers().items():
-        tab_to(f"[name={name}]")
+        tab_to(page, f"[name={name}]")
         keys.type(text)
     keys.press("Enter")
     expect(page).to_have_url(re.compile(r"/landlord-payments/\d+/$"))
-    tab_to(f"main a[href$='/payments/{PAYMENT}/']")
+    tab_to(page, f"main a[href$='/payments/{PAYMENT}/']")
     keys.press("Enter")
     expect(page).to_have_url(re.compile(f"/payments/{PAYMENT}/$"))
-    tab_to("[name=words]")
+    tab_to(page, "[name=words]")
     keys.type("HB100007")
     keys.press("Enter")
     expect(page.locator("tbody tr")).to_have_count(1)
-    tab_to(".demo-scroll")
+    tab_to(page, ".demo-scroll")

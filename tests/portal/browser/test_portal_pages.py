@@ -6,14 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from browser_world import NARROW, assert_accessible, assert_fits, focused
+from browser_world import NARROW, assert_accessible, assert_fits, focused, tab_to
 from landlord_portal.models import HousingRequest, Notice
 from playwright.sync_api import expect
 from test_pages import ADMINISTRATION, PAGES
 
 if TYPE_CHECKING:
     from browser_world import Visits
-    from playwright.sync_api import Page
     from portal_world import PortalWorld
 
 LANGUAGES = ["en", "cy"]
@@ -66,15 +65,6 @@ def test_forms_with_errors_are_accessible(
         name = link.get_attribute("href")
         assert name is not None
         expect(page.locator(f"{name}, {name} input").first).to_be_focused()
-
-
-def tab_to(page: Page, target: str) -> None:
-    """Press the tabulator until the element has the focus."""
-    for _ in range(80):
-        page.keyboard.press("Tab")
-        if page.locator(target).first.evaluate("e => e === document.activeElement"):
-            return
-    raise AssertionError(f"{target} cannot be reached by keyboard; the focus is {focused(page)}")
 
 
 @pytest.mark.parametrize("javascript", [True, False])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from booking_world import DRAIN, TARANS, Down, again, booked, diary, home_of, report, windows
-from browser_world import NARROW, assert_accessible, assert_fits, focused
+from browser_world import NARROW, assert_accessible, assert_fits, tab_to
 from demo_portal.clock import LONDON
 from icalendar import Calendar
 from playwright.sync_api import expect
@@ -132,21 +132,14 @@ def test_by_keyboard_alone(visit: Visits, portal: PortalWorld) -> None:
     page.goto(at(job, "book/"))
     keys = page.keyboard
 
-    def tab_to(selector: str) -> None:
-        for _tab in range(60):
-            keys.press("Tab")
-            if page.evaluate("s => document.activeElement.matches(s)", selector):
-                return
-        raise AssertionError(f"no way to {selector}; the focus is {focused(page)}")
-
-    tab_to("input[name=slot]")
+    tab_to(page, "input[name=slot]")
     for _time in range(4):
         keys.press("ArrowDown")
     expect(page.locator("input[name=slot]").nth(4)).to_be_checked()
-    tab_to("main form button")
+    tab_to(page, "main form button")
     keys.press("Enter")
     expect(page).to_have_url(re.compile(f"{at(job, 'check/')}$"))
-    tab_to("main form button")
+    tab_to(page, "main form button")
     keys.press("Enter")
     expect(page).to_have_url(re.compile(f"{at(job)}$"))
     assert again(job).appointment == windows(job)[4]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING
 
 import pytest
-from browser_world import NARROW, assert_accessible, assert_fits
+from browser_world import NARROW, assert_accessible, assert_fits, tab_to
 from contact_world import CONTACT, HOSTILE, STAFF, ask, at, begin, say, send
 from playwright.sync_api import expect
 from tenant_services.contact.guide import guide
@@ -31,8 +30,6 @@ JOURNEYS = [
     pytest.param("cy", False, marks=exhaustive),
 ]
 NOTICES, STAFF_NOTICES = "/my-home/notices/", "/my-home/staff/notices/"
-PICTURES = os.environ.get("CONTACT_PICTURES")
-"""Where pictures of the pages are put, if anywhere."""
 
 
 def look_at(page: Page, *, javascript: bool = True) -> None:
@@ -42,12 +39,6 @@ def look_at(page: Page, *, javascript: bool = True) -> None:
     if javascript:
         assert_accessible(page)
     assert_fits(page)
-    if PICTURES:
-        name = re.sub(r"\W+", "-", page.url.split("/", 3)[3])
-        lang = page.locator("html").get_attribute("lang")
-        width = page.viewport_size["width"]  # type: ignore[index]
-        errors = "-errors" * page.locator(".govuk-error-summary").count()
-        page.screenshot(path=f"{PICTURES}/{name}{lang}{width}{errors}.png", full_page=True)
 
 
 def press(page: Page, number: int = 0) -> None:
@@ -320,36 +311,29 @@ def test_by_keyboard_alone(visit: Visits, portal: PortalWorld) -> None:
     page.goto(CONTACT)
     keys = page.keyboard
 
-    def tab_to(selector: str) -> None:
-        for _tab in range(60):
-            keys.press("Tab")
-            if page.evaluate("s => document.activeElement.matches(s)", selector):
-                return
-        raise AssertionError(f"no way to {selector}")
-
-    tab_to(".govuk-button--start")
+    tab_to(page, ".govuk-button--start")
     keys.press("Enter")
     for question, downs in enumerate((5, 0, 4)):
         expect(page).to_have_url(re.compile("/choose/" + "[^/]+/" * question + "$"))
-        tab_to("[name=answer]")
+        tab_to(page, "[name=answer]")
         keys.press("Space")
         for _down in range(downs):
             keys.press("ArrowDown")
-        tab_to("main form button")
+        tab_to(page, "main form button")
         keys.press("Enter")
     expect(page).to_have_url(re.compile("/choose/something-else/quick/chat/$"))
-    tab_to("main a.govuk-button")
+    tab_to(page, "main a.govuk-button")
     keys.press("Enter")
     expect(page).to_have_url(re.compile("/contact/chat/$"))
-    tab_to("[name=text]")
+    tab_to(page, "[name=text]")
     keys.type("Hello")
-    tab_to("main form button")
+    tab_to(page, "main form button")
     keys.press("Enter")
     expect(page.locator("#latest")).to_contain_text("Hello")
-    tab_to("[name=look]")
+    tab_to(page, "[name=look]")
     keys.press("Enter")
     expect(page).to_have_url(re.compile("#latest$"))
     expect(page.locator("#latest")).to_contain_text("Hello")
-    tab_to("main form[action$='/end/'] button")
+    tab_to(page, "main form[action$='/end/'] button")
     keys.press("Enter")
     expect(page.locator("main a.govuk-button")).to_be_visible()

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser_world import NARROW, assert_accessible, assert_fits, focused
+from browser_world import NARROW, focused, look_at
 from pay_world import ask, begin, choose, entries, page_of, pay_page, provider
 from playwright.sync_api import expect
 from pretend_pay import Fault
@@ -31,14 +31,6 @@ def payer(visit: Visits, portal: PortalWorld, server: Running, **how: Any) -> tu
     page.context.route(f"{server.pay.address}/**", lambda route: route.continue_())
     client.cookies["django_language"] = how.get("lang", "en")
     return page, client
-
-
-def look_at(page: Page, *, javascript: bool = True) -> None:
-    """Find nothing wrong with the page for those who cannot see it all at once."""
-    page.wait_for_load_state()
-    if javascript:
-        assert_accessible(page)
-    assert_fits(page)
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from browser_world import NARROW, assert_accessible, assert_fits, focused
+from browser_world import NARROW, focused, look_at, tab_to
 from landlord_portal.management.commands.seed_demo import PASSWORD
 from playwright.sync_api import expect
 from tenant_services.profile.registration import WRONG_ANSWERS
@@ -36,17 +36,6 @@ __all__ = ["outbox"]
 
 SLOW = pytest.mark.exhaustive
 DETAILS = "/my-home/your-details/"
-
-
-def look_at(page: Page, *, javascript: bool = True) -> None:
-    """Find nothing wrong with the page for those who cannot see it all at once.
-
-    Without script axe cannot look; the pages are the same.
-    """
-    page.wait_for_load_state()
-    if javascript:
-        assert_accessible(page)
-    assert_fits(page)
 
 
 def send(page: Page, given: dict[str, str]) -> None:
@@ -208,25 +197,18 @@ def test_by_keyboard_alone(visit: Visits, portal: PortalWorld, outbox: Outbox) -
     keys.press("Tab")
     assert "govuk-skip-link" in focused(page)
 
-    def tab_to(selector: str) -> None:
-        for _tab in range(60):
-            keys.press("Tab")
-            if page.evaluate("s => document.activeElement.matches(s)", selector):
-                return
-        raise AssertionError(f"no way to {selector}; the focus is {focused(page)}")
-
-    tab_to("nav a[href$='/your-details/']")
+    tab_to(page, "nav a[href$='/your-details/']")
     keys.press("Enter")
     expect(page).to_have_url(re.compile("/your-details/$"))
-    tab_to("main a[href$='/telephone/']")
+    tab_to(page, "main a[href$='/telephone/']")
     keys.press("Enter")
     expect(page).to_have_url(re.compile("/telephone/$"))
-    tab_to("[name=value]")
+    tab_to(page, "[name=value]")
     keys.type("07700 900888")
-    tab_to("[name=password]")
+    tab_to(page, "[name=password]")
     keys.type(PASSWORD)
     keys.press("Enter")
     expect(page).to_have_url(re.compile("/telephone/confirm/$"))
-    tab_to("form[action$='/cancel/'] button")
+    tab_to(page, "form[action$='/cancel/'] button")
     keys.press("Enter")
     expect(page.locator(".govuk-notification-banner--success")).to_be_visible()

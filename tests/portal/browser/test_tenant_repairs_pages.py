@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from browser_world import NARROW, assert_accessible, assert_fits, focused
+from browser_world import NARROW, look_at, tab_to
 from playwright.sync_api import expect
 from repairs_world import DRIPS, LIFT, REPAIRS, START, describe, number_at, report, stuck, walk
 from tenant_services.repairs.diagnosis import diagnosis
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from portal_world import PortalWorld
 
 LANGUAGES = ["en", "cy"]
-
-
-def look_at(page: Page, *, javascript: bool = True) -> None:
-    """Find nothing wrong with the page for those who cannot see it all at once."""
-    page.wait_for_load_state()
-    if javascript:
-        assert_accessible(page)
-    assert_fits(page)
 
 
 def choose(page: Page, value: str) -> None:
@@ -190,23 +182,16 @@ def test_by_keyboard_alone(visit: Visits, portal: PortalWorld) -> None:
     page.goto(START)
     keys = page.keyboard
 
-    def tab_to(selector: str) -> None:
-        for _tab in range(60):
-            keys.press("Tab")
-            if page.evaluate("s => document.activeElement.matches(s)", selector):
-                return
-        raise AssertionError(f"no way to {selector}; the focus is {focused(page)}")
-
     for step in ("where", "what", "detail", "describe"):
-        tab_to("[name=answer]")
+        tab_to(page, "[name=answer]")
         keys.press("Space")
         keys.press("Enter")
         expect(page).to_have_url(re.compile(f"/{step}/$"))
-    tab_to("[name=words]")
+    tab_to(page, "[name=words]")
     keys.type("By keyboard")
-    tab_to("main form button")
+    tab_to(page, "main form button")
     keys.press("Enter")
     expect(page).to_have_url(re.compile("/check/$"))
-    tab_to("main form button")
+    tab_to(page, "main form button")
     keys.press("Enter")
     expect(page.locator(".govuk-panel")).to_be_visible()
