@@ -82,24 +82,29 @@ def refused(answer: Any, member: Member, path: str) -> bool:
     if STRANGER in member.parties and answer.status_code == 302:
         sign_in = reverse(system_at(path).SIGN_IN)
         return str(answer.headers["Location"]).startswith(f"{sign_in}?")
+    if answer.request["REQUEST_METHOD"] == "OPTIONS" and not answer.content:
+        return True  # It says which methods there are, whatever the id.
     return answer.status_code in REFUSALS
 
 
+OTHER_METHODS = ("HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+@pytest.mark.parametrize("thorough", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("member", CAST, ids=str)
 def test_nothing_of_anybody_elses_is_shown_or_changed(
-    portal: PortalWorld, things: dict[str, dict[str, str]], member: Member
+    portal: PortalWorld, things: dict[str, dict[str, str]], member: Member, thorough: bool
 ) -> None:
     """Every address with every foreign id, read and sent to: refused, and no row is touched."""
     client = client_of(portal, member)
     before = snapshot(portal.home)
     wrong, tried = [], 0
     for path, sent in forbidden(member, things):
-        for answer in (
-            client.get(path),
-            client.get(path, {"shown": "999", "page": "1"}),
-            client.post(path),
-            client.post(path, sent),
-        ):
+        answers = [client.get(path), client.post(path, sent)]
+        if thorough:
+            answers += [client.get(path, {"shown": "999", "page": "1"}), client.post(path)]
+            answers += [client.generic(method, path) for method in OTHER_METHODS]
+        for answer in answers:
             tried += 1
             if not refused(answer, member, path):
                 wrong.append((answer.request["REQUEST_METHOD"], path, answer.status_code))
@@ -128,6 +133,40 @@ def test_foreign_id_is_answered_as_one_that_does_not_exist(
                     found.append((answer.status_code, said(answer, path)))
             assert found[:2] == found[2:], name
             assert 404 in {status for status, _page in found}, name
+
+
+SECRETS = {
+    FIRST: {"Tessa", "1 Sample Court", "Garage 7", "ACME-0", "Enid", "acme-1", "7000456"},
+    SECOND: {"Taran", "Llys Enghraifft", "ENGHRAIFFT-0", "Nia ", "enghraifft-1", "7000789"},
+}
+"""Words that stand in what one side owns, and in nothing that the other may see."""
+
+
+@pytest.mark.parametrize("side", [FIRST, SECOND])
+def test_own_pages_show_nothing_of_the_other_sides(
+    portal: PortalWorld, things: dict[str, dict[str, str]], side: str
+) -> None:
+    """Lists, overviews and files of one's own have no word and no id of the other side's."""
+    other = things[OTHER[side]]
+    secrets = SECRETS[OTHER[side]] | {
+        value for name, value in other.items() if len(value) > 5 and name != "visit"
+    }
+    shown, looked = [], 0
+    for member in CAST:
+        if member.side != side:
+            continue
+        client = client_of(portal, member)
+        for _name, entry, path in addresses(things[side]):
+            if STRANGER in entry.who or not entry.is_for(member, side):
+                continue
+            prepare(portal, client, path)
+            answer = client.get(path, {"shown": "999"}, follow=True)
+            text = answer.getvalue().decode(errors="replace")
+            answer.close()
+            looked += 1
+            shown += [(path, str(member), secret) for secret in secrets if secret in text]
+    assert shown == []
+    assert looked > 100
 
 
 def _converters(resolver: Any) -> Iterator[tuple[tuple[str, str], str]]:

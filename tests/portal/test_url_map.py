@@ -139,7 +139,7 @@ def test_allowed_steps_are_those_of_the_terms(furnished: Furnished) -> None:
             assert leads == (method in ALLOWED.get(name, ())), (method, path)
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
 def test_bot_gets_exactly_the_allowed_steps(
     portal: PortalWorld, furnished: Furnished, number: int
 ) -> None:
