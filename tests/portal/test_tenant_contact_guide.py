@@ -13,8 +13,9 @@ from django.utils.translation import override
 from holidays import country_holidays
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tenant_services.contact.guide import PLACE, GuideError, guide, load
+from tenant_services.contact.guide import PLACE, Guide, guide, wrong_with
 from tenant_services.contact.hours import NOTICE, call_spans, instants, opening
+from tenant_services.content import ContentError, read
 
 LONDON = ZoneInfo("Europe/London")
 INSTANTS = st.integers(0, 15 * 366 * 24 * 60).map(
@@ -247,6 +248,6 @@ TEXT = PLACE.read_text(encoding="utf-8")
 def test_guide_that_cannot_be_used_says_why(old: str, new: str, said: str) -> None:
     """Whatever is wrong in it is found when it is read, with its place."""
     assert old in TEXT
-    with pytest.raises(GuideError) as raised:
-        load(TEXT.replace(old, new, 1))
+    with pytest.raises(ContentError) as raised:
+        read(Guide, TEXT.replace(old, new, 1), wrong_with)
     assert said in str(raised.value)

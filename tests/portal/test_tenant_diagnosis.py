@@ -15,15 +15,9 @@ from django.utils.translation import override
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from repairs_world import REPAIRS, START, answer, text_of
+from tenant_services.content import ContentError, Text, read
 from tenant_services.profile.customers import Tenancy
-from tenant_services.repairs.diagnosis import (
-    PLACE,
-    DiagnosisError,
-    Finding,
-    Text,
-    diagnosis,
-    load,
-)
+from tenant_services.repairs.diagnosis import PLACE, Diagnosis, Finding, diagnosis, wrong_with
 from tenant_services.repairs.diagnosis_films import Film, read_captions
 from tenant_services.repairs.housing import Priority
 from tenant_world import GARAGE, HOME, signed_in
@@ -161,7 +155,7 @@ def test_places_are_those_of_what_is_rented(kind: str, building: str, expected: 
         ("priority = 4, trade", "priority = 6, trade", "repair.priority: Input should be 1, 2"),
         ('trade = "plumbing"', 'trade = "magic"', "repair.trade: Input should be 'plumbing'"),
         (", bookable = false", "", "nobody is visited for a communal repair"),
-        ("[[locations]]", "[[locations", "The diagnosis is not TOML"),
+        ("[[locations]]", "[[locations", "This is not TOML"),
         (
             'slug = "fan"',
             'slug = "fan"\ndetails = [{slug="x",en="x",cy="y",emergency="gas"}]',
@@ -172,8 +166,8 @@ def test_places_are_those_of_what_is_rented(kind: str, building: str, expected: 
 def test_wrong_trees_are_refused_with_the_place(what: str, instead: str, said: str) -> None:
     """What is wrong is said with where it stands, before any page is served."""
     assert what in TREE
-    with pytest.raises(DiagnosisError, match=re.escape(said)):
-        load(TREE.replace(what, instead))
+    with pytest.raises(ContentError, match=re.escape(said)):
+        read(Diagnosis, TREE.replace(what, instead), wrong_with)
 
 
 @settings(max_examples=25, deadline=None)
@@ -183,8 +177,8 @@ def test_no_tree_with_a_gap_is_taken(data: st.DataObject) -> None:
     lines = TREE.splitlines()
     places = [n for n, line in enumerate(lines) if re.match(r"(en|cy|slug) = ", line)]
     gone = data.draw(st.sampled_from(places))
-    with pytest.raises(DiagnosisError):
-        load("\n".join(lines[:gone] + lines[gone + 1 :]))
+    with pytest.raises(ContentError):
+        read(Diagnosis, "\n".join(lines[:gone] + lines[gone + 1 :]), wrong_with)
 
 
 def test_tree_says_nothing_that_is_not_used() -> None:

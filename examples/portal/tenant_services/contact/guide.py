@@ -6,8 +6,6 @@ in ``guide.toml``, in both languages. Each way through the questions ends in an 
 
 from __future__ import annotations
 
-import tomllib
-from collections import Counter
 from dataclasses import dataclass
 from datetime import time  # noqa: TC003
 from functools import cache, cached_property
@@ -17,22 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 from babel.dates import get_day_names
 from demo_portal.jinja import language
 from django.utils.translation import gettext as _
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, model_validator
 
 from automation_rules import WeeklyHours
 
-from ..repairs.diagnosis import Emergency, Slug, Telephone, Text, diagnosis
+from ..content import Content, Slug, Text, read, twice
+from ..repairs.diagnosis import Emergency, Telephone, diagnosis
 from .hours import open_hours
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from automation_rules import Window
 
@@ -43,15 +35,7 @@ WayName = Literal["message", "email", "telephone", "call-back", "chat", "visit"]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
-class GuideError(ValueError):
-    """The guide cannot be used. Says everything that is wrong with it, and where."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Hours(_Model):
+class Hours(Content):
     """The same hours on some days of every week; as a string, in the user's language."""
 
     first: Day
@@ -84,7 +68,7 @@ class Hours(_Model):
         return _("%(days)s, %(opens)s to %(closes)s") % said
 
 
-class Staffed(_Model):
+class Staffed(Content):
     """Something that has hours."""
 
     hours: Annotated[tuple[Hours, ...], Field(min_length=1)]
@@ -106,7 +90,7 @@ class CallBacks(Staffed):
     days: Annotated[int, Field(ge=1, le=10)]
 
 
-class Email(_Model):
+class Email(Content):
     """Where to write to."""
 
     address: Annotated[str, StringConstraints(pattern=r"^[a-z]+@[a-z.]+\.example$")]
@@ -182,7 +166,7 @@ class Outcome:
     emergencies: tuple[Emergency, ...] = ()
 
 
-class Guide(_Model):
+class Guide(Content):
     """Everything."""
 
     telephone: StaffedTelephone
@@ -224,45 +208,25 @@ class Guide(_Model):
                     yield self.outcome(topic, kind, wished)
 
 
-def load(text: str) -> Guide:
-    """Read a guide and check it.
-
-    Raises:
-        GuideError: it is no TOML, or something in it is wrong.
-    """
-    try:
-        made = Guide.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise GuideError(f"The guide is not TOML: {error}") from None
-    except ValidationError as error:
-        raise GuideError(
-            "\n".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        ) from None
-    wrong = list(_wrong_with(made))
-    if wrong:
-        raise GuideError("\n".join(wrong))
-    return made
-
-
 @cache
 def guide() -> Guide:
     """Return the guide that this demonstration ships."""
-    return load(PLACE.read_text(encoding="utf-8"))
+    return read(Guide, PLACE.read_text(encoding="utf-8"), wrong_with)
 
 
-def _wrong_with(made: Guide) -> Iterator[str]:
+def wrong_with(made: Guide) -> Iterator[str]:
     """Give what no single entry shows by itself."""
-    yield from _twice("offices", [office.locality for office in made.offices])
-    yield from _twice("ways", [way.slug for way in made.ways])
-    yield from _twice("emergencies", [one.slug for one in made.emergencies])
-    yield from _twice("topics", [topic.slug for topic in made.topics])
+    yield from twice("offices", [office.locality for office in made.offices])
+    yield from twice("ways", [way.slug for way in made.ways])
+    yield from twice("emergencies", [one.slug for one in made.emergencies])
+    yield from twice("topics", [topic.slug for topic in made.topics])
     missing = set(get_args(WayName)) - {way.slug for way in made.ways}
     yield from (f"ways: {slug!r} is missing" for slug in sorted(missing))
     known = {one.slug for one in made.emergencies}
     used = set()
     slow = {way.slug for way in made.ways if way.today}
     for topic in made.topics:
-        yield from _twice(topic.slug, [kind.slug for kind in topic.kinds])
+        yield from twice(topic.slug, [kind.slug for kind in topic.kinds])
         for kind in topic.kinds:
             place = f"{topic.slug}.{kind.slug}"
             used.add(kind.emergency)
@@ -278,8 +242,3 @@ def _wrong_with(made: Guide) -> Iterator[str]:
                 if kind.pace == "today" and instead.way in slow:
                     yield f"{place}: {way} leads to {instead.way}, which is too slow"
     yield from (f"emergency {slug!r}: nothing leads to it" for slug in sorted(known - used))
-
-
-def _twice(place: str, names: Iterable[str]) -> Iterator[str]:
-    counts = Counter(names)
-    yield from (f"{place}: {name!r} is there twice" for name, count in counts.items() if count > 1)

@@ -8,16 +8,15 @@ up here, for the real catalogue is licensed.
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from django.utils.translation import get_language
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
+from ..content import Content, Slug, Text, read, twice
 from .housing import Priority
 
 if TYPE_CHECKING:
@@ -29,32 +28,11 @@ PLACE = Path(__file__).with_suffix(".toml")
 HOMES = frozenset({"general-needs", "sheltered"})
 """The kinds of tenancy whose insides the landlord mends; other homes are their owners' to mend."""
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 Code = Annotated[str, StringConstraints(pattern=r"^DEMO-[A-Z]{2}-[0-9]{3}$")]
 Trade = Literal["plumbing", "heating", "electrical", "joinery", "roofing", "drainage", "general"]
 
 
-class DiagnosisError(ValueError):
-    """The tree cannot be used. Says everything that is wrong with it, and where."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Text(_Model):
-    """Something said in both languages; as a string, in the user's."""
-
-    en: Words
-    cy: Words
-
-    def __str__(self) -> str:
-        """Return it in the user's language."""
-        return self.cy if get_language() == "cy" else self.en
-
-
-class Repair(_Model):
+class Repair(Content):
     """A repair that the landlord does.
 
     What is not ``bookable`` is arranged by telephone, or needs nobody at home. ``minutes`` is how
@@ -117,7 +95,7 @@ class Answer(Text):
 class Problem(Answer):
     """What is broken; ``details`` tell its outcomes apart, if there are several."""
 
-    details: list[Answer] = []
+    details: tuple[Answer, ...] = ()
 
 
 class Location(Text):
@@ -175,7 +153,7 @@ class Finding:
         return ": ".join(str(answer) for answer in self.answers)
 
 
-class Diagnosis(_Model):
+class Diagnosis(Content):
     """The whole tree, with what its outcomes refer to."""
 
     emergencies: list[Emergency]
@@ -226,41 +204,21 @@ class Diagnosis(_Model):
         return {finding.repair.code: finding for finding in self.findings() if finding.repair}
 
 
-def load(text: str) -> Diagnosis:
-    """Read a tree and check it.
-
-    Raises:
-        DiagnosisError: it is no TOML, or something in it is wrong.
-    """
-    try:
-        tree = Diagnosis.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise DiagnosisError(f"The diagnosis is not TOML: {error}") from None
-    except ValidationError as error:
-        raise DiagnosisError(
-            "\n".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        ) from None
-    wrong = list(_wrong_with(tree))
-    if wrong:
-        raise DiagnosisError("\n".join(wrong))
-    return tree
-
-
 @cache
 def diagnosis() -> Diagnosis:
     """Return the tree that this demonstration ships."""
-    return load(PLACE.read_text(encoding="utf-8"))
+    return read(Diagnosis, PLACE.read_text(encoding="utf-8"), wrong_with)
 
 
-def _wrong_with(tree: Diagnosis) -> Iterator[str]:
+def wrong_with(tree: Diagnosis) -> Iterator[str]:
     """Give what no single entry shows by itself."""
-    yield from _twice("locations", tree.locations)
-    yield from _twice("emergencies", tree.emergencies)
-    yield from _twice("self_helps", tree.self_helps)
+    yield from twice("locations", _slugs(tree.locations))
+    yield from twice("emergencies", _slugs(tree.emergencies))
+    yield from twice("self_helps", _slugs(tree.self_helps))
     for location in tree.locations:
-        yield from _twice(location.slug, location.problems)
+        yield from twice(location.slug, _slugs(location.problems))
         for problem in location.problems:
-            yield from _twice(f"{location.slug}.{problem.slug}", problem.details)
+            yield from twice(f"{location.slug}.{problem.slug}", _slugs(problem.details))
             if problem.details and problem.outcomes:
                 yield f"{location.slug}.{problem.slug}: has details and an outcome of its own"
     known = {
@@ -289,8 +247,5 @@ def _wrong_with(tree: Diagnosis) -> Iterator[str]:
         yield from (f"{kind} {slug!r}: nothing leads to it" for slug in sorted(slugs - used[kind]))
 
 
-def _twice(
-    place: str, entries: Iterable[Location | Answer | Emergency | SelfHelp]
-) -> Iterator[str]:
-    counts = Counter(entry.slug for entry in entries)
-    yield from (f"{place}: {slug!r} is there twice" for slug, count in counts.items() if count > 1)
+def _slugs(entries: Iterable[Location | Answer | Emergency | SelfHelp]) -> Iterator[str]:
+    return (entry.slug for entry in entries)
