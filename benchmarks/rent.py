@@ -8,24 +8,20 @@ had.
 
 from __future__ import annotations
 
-import csv
-import json
-import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import create_engine
 
 from .measure import at_most, rounds, row
 from .memory import peak
+from .reference_portal import apart, main, memory, set_up, signed_in, size_of, through_a_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,11 +34,8 @@ MANY: Final = 100_000
 FEW: Final = 500
 """The entries of the account that the other is held against."""
 
-_ROOT: Final = Path(__file__).parents[1]
-_PORTAL: Final = _ROOT / "examples" / "portal"
 _LARGE, _SMALL = "T-large", "T-small"
 _LAST: Final = date(2027, 5, 31)
-_MEGABYTE: Final = 1_000_000
 _AT_ONCE: Final = 5_000
 _PAGES: Final = {
     "the newest entries": "",
@@ -80,31 +73,12 @@ def rent(size: Size) -> Iterator[Row]:
             found[f"{what} of few"],
             bar=at_most(6),
         )
-    peaks = []
-    for entries in (many // 50, many):
-        with TemporaryDirectory() as name:
-            peaks.append(measured(Path(name), entries, 0)["peak"] / _MEGABYTE)
-    yield row(
-        f"peak memory of the portal, {many:,} entries as CSV",
-        f"{many // 50:,} entries",
-        [peaks[1]],
-        [peaks[0]],
-        bar=at_most(1.1),
-        unit="MB",
-    )
+    yield memory(measured, many, "entries")
 
 
 def measured(directory: Path, entries: int, turns: int) -> dict[str, Any]:
     """Measure in a process of its own; without turns, the files are sent once."""
-    told = subprocess.run(
-        [sys.executable, "-m", "benchmarks.rent", str(directory), str(entries), str(turns)],
-        cwd=_ROOT,
-        stdout=subprocess.PIPE,
-        check=True,
-        encoding="utf-8",
-    ).stdout
-    found: dict[str, Any] = json.loads(told)
-    return found
+    return apart("benchmarks.rent", directory, entries, turns)
 
 
 # --- in the process of its own ----------------------------------------------------------------
@@ -114,9 +88,7 @@ def _work(directory: Path, entries: int, turns: int) -> dict[str, Any]:
     client = _signed_in(directory, entries)
 
     def file(address: str = "history/") -> int:
-        answer = client.get(f"/my-home/rent/{_LARGE}/{address}")
-        with closing(answer):
-            return sum(len(chunk) for chunk in answer.streaming_content)
+        return size_of(client.get(f"/my-home/rent/{_LARGE}/{address}"))
 
     def page(tenancy: str, query: str) -> None:
         answer = client.get(f"/my-home/rent/{tenancy}/{query}")
@@ -139,45 +111,19 @@ def _work(directory: Path, entries: int, turns: int) -> dict[str, Any]:
 
 
 def _plain(database: sqlite3.Connection) -> int:
-    """Write the rows into a file and read it back: the yardstick."""
-    with TemporaryFile("w+", encoding="utf-8-sig", newline="") as file:
-        csv.writer(file).writerows(database.execute(_HISTORY, (_LARGE,)))
-        file.seek(0)
-        return sum(len(chunk) for chunk in iter(lambda: file.read(4096), ""))
+    """Write the same rows: the yardstick."""
+    return through_a_file(database.execute(_HISTORY, (_LARGE,)))
 
 
 def _signed_in(directory: Path, entries: int) -> Any:
     """Make a portal and its tenancies; return the client of who may see them."""
-    directory.mkdir(exist_ok=True)
-    os.environ |= {
-        "PORTAL_HOME": str(directory),
-        "PORTAL_TIME": "2027-06-01T09:00:00+01:00",
-        "DJANGO_SETTINGS_MODULE": "demo_portal.settings",
-    }
-    for name in ("PORTAL_DATABASE", "PORTAL_STATE", "PORTAL_CUSTOMERS", "PORTAL_HTTPS"):
-        os.environ.pop(name, None)
-    sys.path.insert(0, str(_PORTAL))
-    import django
-
-    django.setup()
-    from django.core.management import call_command
-    from django.test import Client
-
-    tenants, landlords = map(import_module, ("tenant_services.models", "landlord_portal.models"))
-    call_command("migrate", verbosity=0)
+    set_up(directory)
     _let(directory / "customers.sqlite3")
     for tenancy, many in ((_LARGE, entries), (_SMALL, FEW)):
         _fill(tenancy, many)
-    user = landlords.User.objects.create_user(
-        "tessa", "made up", full_name="Tessa", email="t@people.example"
-    )
-    phone = landlords.Phone.objects.create(user=user, holder=user, name="default", number="made up")
+    user, client = signed_in("Tessa")
+    tenants = import_module("tenant_services.models")
     tenants.TenantAccount.objects.create(user=user, person="P1")
-    client = Client(HTTP_HOST="localhost")
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    session = client.session
-    session["otp_device_id"] = phone.persistent_id
-    session.save()
     return client
 
 
@@ -230,4 +176,4 @@ def _fill(tenancy: str, entries: int) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
+    main(_work)

@@ -8,23 +8,19 @@ that it had.
 
 from __future__ import annotations
 
-import csv
-import json
-import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from datetime import UTC, date, datetime
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import create_engine
 
 from .measure import at_most, rounds, row
 from .memory import peak
+from .reference_portal import apart, main, memory, set_up, signed_in, size_of, through_a_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,11 +33,8 @@ MANY: Final = 50_000
 FEW: Final = 500
 """The lines of the payment that the other is held against."""
 
-_ROOT: Final = Path(__file__).parents[1]
-_PORTAL: Final = _ROOT / "examples" / "portal"
 _REFERENCE: Final = "7000123"
 _LARGE, _SMALL = "P-large", "P-small"
-_MEGABYTE: Final = 1_000_000
 _AT_ONCE: Final = 1_000
 _DAY: Final = date(2027, 4, 5)
 _SELECTED: Final = (
@@ -70,31 +63,12 @@ def schedules(size: Size) -> Iterator[Row]:
         found["page of few"],
         bar=at_most(4),
     )
-    peaks = []
-    for lines in (many // 50, many):
-        with TemporaryDirectory() as name:
-            peaks.append(measured(Path(name), lines, 0)["peak"] / _MEGABYTE)
-    yield row(
-        f"peak memory of the portal, {many:,} lines as CSV",
-        f"{many // 50:,} lines",
-        [peaks[1]],
-        [peaks[0]],
-        bar=at_most(1.1),
-        unit="MB",
-    )
+    yield memory(measured, many, "lines")
 
 
 def measured(directory: Path, lines: int, turns: int) -> dict[str, Any]:
     """Measure in a process of its own; without turns, the file is sent once."""
-    told = subprocess.run(
-        [sys.executable, "-m", "benchmarks.schedules", str(directory), str(lines), str(turns)],
-        cwd=_ROOT,
-        stdout=subprocess.PIPE,
-        check=True,
-        encoding="utf-8",
-    ).stdout
-    found: dict[str, Any] = json.loads(told)
-    return found
+    return apart("benchmarks.schedules", directory, lines, turns)
 
 
 # --- in the process of its own ----------------------------------------------------------------
@@ -104,9 +78,7 @@ def _work(directory: Path, lines: int, turns: int) -> dict[str, Any]:
     base, client = _signed_in(directory, lines)
 
     def file(number: str = _LARGE) -> int:
-        answer = client.get(f"{base}{number}/schedule.csv")
-        with closing(answer):
-            return sum(len(chunk) for chunk in answer.streaming_content)
+        return size_of(client.get(f"{base}{number}/schedule.csv"))
 
     def page(number: str, at: int) -> None:
         answer = client.post(f"{base}{number}/", {"page": at})
@@ -129,46 +101,23 @@ def _work(directory: Path, lines: int, turns: int) -> dict[str, Any]:
 
 
 def _plain(database: sqlite3.Connection) -> int:
-    """Write the rows into a file and read it back: the yardstick."""
-    with TemporaryFile("w+", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        query = f"SELECT {_SELECTED} FROM payment_lines WHERE payment = ? ORDER BY line"  # noqa: S608
-        writer.writerows(database.execute(query, (_LARGE,)))
-        file.seek(0)
-        return sum(len(chunk) for chunk in iter(lambda: file.read(4096), ""))
+    """Write the same rows: the yardstick."""
+    query = f"SELECT {_SELECTED} FROM payment_lines WHERE payment = ? ORDER BY line"  # noqa: S608
+    return through_a_file(database.execute(query, (_LARGE,)))
 
 
 def _signed_in(directory: Path, lines: int) -> tuple[str, Any]:
     """Make a portal and its back office; return where its payments are, and who may see them."""
-    directory.mkdir(exist_ok=True)
-    os.environ |= {"PORTAL_HOME": str(directory), "DJANGO_SETTINGS_MODULE": "demo_portal.settings"}
-    for name in ("PORTAL_DATABASE", "PORTAL_STATE", "PORTAL_BACK_OFFICE", "PORTAL_HTTPS"):
-        os.environ.pop(name, None)
-    sys.path.insert(0, str(_PORTAL))
-    import django
-
-    django.setup()
-    from django.core.management import call_command
-    from django.test import Client
-
-    council, landlords = map(import_module, ("council_payments.models", "landlord_portal.models"))
-    call_command("migrate", verbosity=0)
+    set_up(directory)
     _fill(directory / "back_office.sqlite3", lines)
-    user = landlords.User.objects.create_user(
-        "casey", "made up", full_name="Casey", email="c@acme.example"
-    )
-    phone = landlords.Phone.objects.create(user=user, holder=user, name="default", number="made up")
+    user, client = signed_in("Casey")
+    council = import_module("council_payments.models")
     proof = council.Proof.objects.create(
         account=council.CouncilAccount.objects.create(user=user),
         service="landlord-payments",
         reference=_REFERENCE,
         proved_at=datetime.now(UTC),
     )
-    client = Client(HTTP_HOST="localhost")
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    session = client.session
-    session["otp_device_id"] = phone.persistent_id
-    session.save()
     return f"/council/landlord-payments/{proof.pk}/payments/", client
 
 
@@ -213,4 +162,4 @@ def _line(payment: str, line: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
+    main(_work)
