@@ -8,6 +8,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from .models import CouncilAccount
+
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
@@ -21,11 +23,12 @@ def context(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     offered = {}
     if user and user.is_authenticated:
-        offered = {
-            "landlord_payments": _("Landlord payments"),
-            "prove_landlord_payments": _("Add a creditor reference"),
-            "council_sign_out": _("Sign out"),
-        }
+        if CouncilAccount.objects.filter(user=user).exists():
+            offered = {
+                "landlord_payments": _("Landlord payments"),
+                "prove_landlord_payments": _("Add a creditor reference"),
+            }
+        offered["council_sign_out"] = _("Sign out")
     return {
         "service_name": _("Demonstration council: landlord payments"),
         "navigation": [
