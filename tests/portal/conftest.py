@@ -43,8 +43,15 @@ import django  # noqa: E402
 django.setup()
 
 from browser_world import Visits, launch  # noqa: E402
+from django.utils.translation import deactivate  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 from portal_world import PortalWorld, Template, serving  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def default_language() -> None:
+    """Begin in the default language: that of the last request stays with the thread."""
+    deactivate()
 
 
 @pytest.fixture(scope="session")

@@ -116,8 +116,14 @@ class CustomerDirectory(Protocol):
 
 
 def plain_name(name: str) -> str:
-    """Return a name without what people write differently: case, accents, punctuation, spaces."""
-    letters = unicodedata.normalize("NFKD", name.casefold())
+    """Return a name without what people write differently: case, accents, punctuation, spaces.
+
+    As for compatibility caseless matching (Unicode, section 3.13, D146).
+    """
+    letters = name
+    for form in ("NFD", "NFKD"):
+        letters = unicodedata.normalize(form, letters).casefold()
+    letters = unicodedata.normalize("NFKD", letters)
     kept = re.sub(r"['\u2018\u2019\u0300-\u036f]", "", letters)
     return re.sub(r"[\W_]+", " ", kept).strip()
 
