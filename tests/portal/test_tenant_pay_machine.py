@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +22,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -35,13 +34,18 @@ from tenant_services.payments.provider import ProviderError
 from tenant_world import GARAGE, HOME, TARAN, TARANS, signed_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from portal_world import PortalWorld
     from pretend_pay import Payment, Running
 
 __all__ = ["provider"]
 
 TENANCIES = [HOME, GARAGE, TARANS]
-FAULTS = [fault for fault in Fault if fault is not Fault.HANGS]
+DOWN = "down"
+TROUBLES = [DOWN, *(one for one in Fault if one not in (Fault.HANGS, Fault.DOWN_AFTER_PAYING))]
+TROUBLE = st.one_of(st.none(), st.none(), st.sampled_from(TROUBLES))
+"""What the provider suffers from during a step; mostly nothing."""
 CHOICES = ["pay", "pay", "pay", "decline", "wait", "cancel", "expire", "error"]
 STATES = {
     "success": {"paid"},
@@ -67,7 +71,6 @@ class Paying(RuleBasedStateMachine):
     def begin_afresh(self) -> None:
         """Forget every payment, here and there."""
         self.pages: dict[str, str] = {}
-        self.is_down = False
         pay = self.server.pay
         pay.payments.clear()
         pay._keys.clear()
@@ -86,6 +89,19 @@ class Paying(RuleBasedStateMachine):
         window.cookies = self.clients[tenancy].cookies.copy()  # type: ignore[assignment]
         return window
 
+    @contextmanager
+    def suffering(self, trouble: Fault | str | None) -> Iterator[None]:
+        """Let the provider have a trouble for a while."""
+        self.server.pay.faults = {trouble} if isinstance(trouble, Fault) else set()
+        if trouble == DOWN:
+            self.server.down()
+        try:
+            yield
+        finally:
+            if trouble == DOWN:
+                self.server.up()
+            self.server.pay.faults.clear()
+
     def follow(self, payment: CardPayment, answer: Any) -> None:
         """Remember where the portal sent the tenant: there, and only there, it can be paid."""
         assert answer.status_code == 302
@@ -102,57 +118,61 @@ class Paying(RuleBasedStateMachine):
         tenancy=st.sampled_from(TENANCIES),
         pence=st.sampled_from([100, 101, 9550, 10_000_000]),
         times=st.sampled_from([1, 1, 2]),
+        trouble=TROUBLE,
+        choice=st.none() | st.sampled_from(CHOICES),
     )
-    def begin(self, tenancy: str, pence: int, times: int) -> str:
-        """Ask for a payment, by one click or by two at once."""
+    def begin(
+        self, tenancy: str, pence: int, times: int, trouble: Fault | str | None, choice: str | None
+    ) -> str:
+        """Ask for a payment, by one click or by two at once; often pay it, and never come back."""
         form = form_of(self.client(tenancy), tenancy)
         amount = f"{pence // 100}.{pence % 100:02}"
-        answers = self.at_once(times, lambda: ask(self.client(tenancy), amount, form, tenancy))
+        with self.suffering(trouble):
+            answers = self.at_once(times, lambda: ask(self.client(tenancy), amount, form, tenancy))
         payment = CardPayment.objects.get(form=form)
         assert payment.pence == pence
         assert len({a.headers["Location"] for a in answers if "/secure/" in str(a.headers)}) <= 1
         for answer in answers:
             self.follow(payment, answer)
+        if choice:
+            self.act_at_provider(str(payment.pk), choice)
         return str(payment.pk)
-
-    @rule(target=begun, tenancy=st.sampled_from(TENANCIES), choice=st.sampled_from(CHOICES))
-    def pay(self, tenancy: str, choice: str) -> str:
-        """Go all the way, if the provider is well."""
-        self.mend()
-        pk = self.begin(tenancy, 9550, 1)
-        self.act_at_provider(pk, choice)
-        self.come_back(pk, 1)
-        return pk
 
     @rule(pk=begun, choice=st.sampled_from(CHOICES))
     def act_at_provider(self, pk: str, choice: str) -> None:
         """Do something on the provider's page, if the tenant was ever sent to one."""
-        if pk in self.pages and not self.is_down:
+        if pk in self.pages:
             assert choose(self.pages[pk], choice) == page_of(pk)
 
-    @rule(pk=begun, times=st.sampled_from([1, 1, 3]))
-    def come_back(self, pk: str, times: int) -> None:
+    @rule(pk=begun, times=st.sampled_from([1, 1, 3]), trouble=TROUBLE)
+    def come_back(self, pk: str, times: int, trouble: Fault | str | None) -> None:
         """Look at the payment's page, in one window or in three at once."""
         tenancy = CardPayment.objects.get(pk=pk).tenancy
-        for answer in self.at_once(times, lambda: self.client(tenancy).get(page_of(pk))):
-            assert answer.status_code == 200
+        with self.suffering(trouble):
+            answers = self.at_once(times, lambda: self.client(tenancy).get(page_of(pk)))
+        assert all(answer.status_code == 200 for answer in answers)
 
-    @rule(pk=begun)
-    def go_on(self, pk: str) -> None:
+    @rule(pk=begun, trouble=TROUBLE)
+    def go_on(self, pk: str, trouble: Fault | str | None) -> None:
         """Go on with a payment."""
         payment = CardPayment.objects.get(pk=pk)
-        self.follow(payment, self.client(payment.tenancy).post(page_of(pk, "continue/")))
+        with self.suffering(trouble):
+            answer = self.client(payment.tenancy).post(page_of(pk, "continue/"))
+        self.follow(payment, answer)
 
-    @rule(pk=begun)
-    def cancel(self, pk: str) -> None:
+    @rule(pk=begun, trouble=TROUBLE)
+    def cancel(self, pk: str, trouble: Fault | str | None) -> None:
         """Cancel a payment."""
         payment = CardPayment.objects.get(pk=pk)
-        self.follow(payment, self.client(payment.tenancy).post(page_of(pk, "cancel/")))
+        with self.suffering(trouble):
+            answer = self.client(payment.tenancy).post(page_of(pk, "cancel/"))
+        self.follow(payment, answer)
 
-    @rule(tenancy=st.sampled_from(TENANCIES))
-    def look_at_all(self, tenancy: str) -> None:
+    @rule(tenancy=st.sampled_from(TENANCIES), trouble=TROUBLE)
+    def look_at_all(self, tenancy: str, trouble: Fault | str | None) -> None:
         """Open the list of payments."""
-        answer = self.client(tenancy).get("/my-home/rent/card-payments/")
+        with self.suffering(trouble):
+            answer = self.client(tenancy).get("/my-home/rent/card-payments/")
         assert answer.status_code == 200
 
     # --- what others do ---------------------------------------------------------------------
@@ -164,11 +184,11 @@ class Paying(RuleBasedStateMachine):
         if payment is not None and payment.status == "submitted":
             payment.end(status, "P0010" if status == "failed" else "")
 
-    @rule(pk=begun, part=st.sampled_from([1, 50, 100]))
-    def refund(self, pk: str, part: int) -> None:
+    @rule(pk=begun, part=st.sampled_from([1, 50, 100]), trouble=TROUBLE)
+    def refund(self, pk: str, part: int, trouble: Fault | str | None) -> None:
         """Pay some of a payment back."""
         payment = CardPayment.objects.get(pk=pk)
-        with suppress(ProviderError):
+        with self.suffering(trouble), suppress(ProviderError):
             paying.refund(payment, payment.pence * part // 100)
 
     @rule(pk=begun, status=st.sampled_from(["submitted", "error"]))
@@ -179,33 +199,11 @@ class Paying(RuleBasedStateMachine):
             now = self.server.pay._now()
             payment.refunds.append(Refund(secrets.token_hex(13), payment.id, 1, now, status))
 
-    @rule()
-    def reconcile(self) -> None:
+    @rule(trouble=TROUBLE)
+    def reconcile(self, trouble: Fault | str | None) -> None:
         """Run the command; it may fail."""
-        with suppress(CommandError):
+        with self.suffering(trouble), suppress(CommandError):
             call_command("reconcile_payments", verbosity=0, stdout=_Nowhere())
-
-    # --- what goes wrong --------------------------------------------------------------------
-
-    @rule(fault=st.sampled_from(FAULTS))
-    def break_(self, fault: Fault) -> None:
-        """Let the provider have a fault, until it is mended."""
-        self.server.pay.faults = {fault}
-
-    @rule()
-    def mend(self) -> None:
-        """Let the provider be well again."""
-        self.server.pay.faults.clear()
-        if self.is_down:
-            self.server.up()
-            self.is_down = False
-
-    @precondition(lambda self: not self.is_down)
-    @rule()
-    def go_down(self) -> None:
-        """Let the provider refuse connections."""
-        self.server.down()
-        self.is_down = True
 
     # --- what holds -------------------------------------------------------------------------
 
@@ -256,7 +254,6 @@ class Paying(RuleBasedStateMachine):
         """When all is well again, reconciling enters everything, and again changes nothing."""
         if not hasattr(self, "pages"):
             return
-        self.mend()
         for _ in range(3):  # a refund is on its way when it is first asked about
             call_command("reconcile_payments", verbosity=0, stdout=_Nowhere())
         assert entered() == self.paid() | self.paid_back()
