@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -391,18 +391,33 @@ def test_gateways_agree_with_a_plain_model_for_long(machine: type[GatewayMachine
     run(machine, 150, 60)
 
 
-def test_a_third_in_use_is_found(
+def test_leases_that_are_never_freed_are_found(
     machine: type[GatewayMachine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The machine notices leases that are never freed."""
+    """The model's places are the registry's after a sign-out, unless leases are never freed."""
+    history = machine()
+    history.register()
+    history.work(0, Step(Action.SIGN_IN), gateway=0, asynchronous=False)
+    history.leave(0, gateway=0, asynchronous=False)
+    history.places_are_the_models()
     monkeypatch.setattr(Leases, "release", lambda *_: None)
-    unshrunk = settings(
-        max_examples=60,
-        stateful_step_count=30,
-        phases=[Phase.generate],
-        report_multiple_bugs=False,
-        database=None,
-        deadline=None,
-    )
+    history.work(0, Step(Action.SIGN_IN), gateway=1, asynchronous=False)
+    history.places_are_the_models()
+    history.leave(0, gateway=1, asynchronous=False)
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(machine, settings=unshrunk)
+        history.places_are_the_models()
+
+
+def test_a_third_in_use_is_found(machine: type[GatewayMachine]) -> None:
+    """The machine notices that a third is let in once a place was lost that it knows of."""
+    history = machine()
+    history.register()
+    for number in (0, 1):
+        history.work(number, Step(Action.SIGN_IN), gateway=number, asynchronous=False)
+    history.change_status(1, "deactivate")
+    history.add(2)
+    history.work(2, Step(Action.SIGN_IN), gateway=0, asynchronous=False)
+    Leases(history.store, history.clock).release(history.accounts[0])
+    history.half_a_second()
+    with pytest.raises(AssertionError, match="a third is in use"):
+        history.work(2, Step(Action.SIGN_IN), gateway=0, asynchronous=False)
