@@ -28,7 +28,7 @@ import limits
 import structlog
 from limits.storage.base import SlidingWindowCounterSupport, Storage, TimestampedSlidingWindow
 from limits.strategies import SlidingWindowCounterRateLimiter
-from sqlalchemy import case, delete, insert, literal, select, update
+from sqlalchemy import bindparam, case, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from .accounts import AccountStatus
@@ -132,39 +132,24 @@ class CounterStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWin
         return self.get(key)
 
     def _add(self, key: str, expiry: int, amount: int) -> None:
-        expires_at = self.at + timedelta(seconds=expiry)
-        has_expired = _COUNTERS.c.expires_at <= self.at
+        ends = self.at + timedelta(seconds=expiry)
         added = self._connection.execute(
-            update(_COUNTERS)
-            .filter_by(key=key)
-            .values(
-                count=case((has_expired, amount), else_=_COUNTERS.c.count + amount),
-                expires_at=case(
-                    (has_expired, literal(expires_at, tables.Instant)),
-                    else_=_COUNTERS.c.expires_at,
-                ),
-            )
+            _ADD, {"of": key, "amount": amount, "ends": ends, "at": self.at}
         )
         if added.rowcount == 0:
-            self._connection.execute(
-                insert(_COUNTERS).values(key=key, count=amount, expires_at=expires_at)
-            )
+            self._connection.execute(_BEGIN, {"key": key, "count": amount, "expires_at": ends})
 
     def get(self, key: str) -> int:
         """Return what a counter stands at."""
-        return self._counts(key).get(key, (0, self.at))[0]
+        return self._counts(key, key).get(key, (0, self.at))[0]
 
     def get_expiry(self, key: str) -> float:
         """Return when a counter ends, in seconds since the epoch; the present without one."""
-        return self._counts(key).get(key, (0, self.at))[1].timestamp()
+        return self._counts(key, key).get(key, (0, self.at))[1].timestamp()
 
-    def _counts(self, *keys: str) -> dict[str, tuple[int, datetime]]:
+    def _counts(self, first: str, last: str) -> dict[str, tuple[int, datetime]]:
         """Return what each counter that has not ended stands at, and when it ends."""
-        rows = self._connection.execute(
-            select(_COUNTERS.c.key, _COUNTERS.c.count, _COUNTERS.c.expires_at).where(
-                _COUNTERS.c.key.in_(keys), _COUNTERS.c.expires_at > self.at
-            )
-        )
+        rows = self._connection.execute(_COUNTS, {"first": first, "last": last, "at": self.at})
         return {key: (count, expires_at) for key, count, expires_at in rows}
 
     def check(self) -> bool:
@@ -216,6 +201,25 @@ class CounterStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWin
 
 _COUNTERS: Final = tables.activity_counters
 
+# Made once: making them takes longer than executing them.
+_HAS_ENDED: Final = _COUNTERS.c.expires_at <= bindparam("at")
+_AMOUNT: Final = bindparam("amount", type_=_COUNTERS.c.count.type)
+_ADD: Final = (
+    update(_COUNTERS)
+    .where(_COUNTERS.c.key == bindparam("of"))
+    .values(
+        count=case((_HAS_ENDED, _AMOUNT), else_=_COUNTERS.c.count + _AMOUNT),
+        expires_at=case(
+            (_HAS_ENDED, bindparam("ends", type_=tables.Instant)), else_=_COUNTERS.c.expires_at
+        ),
+    )
+)
+_BEGIN: Final = insert(_COUNTERS)
+_COUNTS: Final = select(_COUNTERS).where(
+    _COUNTERS.c.key.in_([bindparam("first"), bindparam("last")]),
+    _COUNTERS.c.expires_at > bindparam("at"),
+)
+
 _Key: TypeAlias = tuple[str, Activity, str, int]
 """Whose and what activity, the digest of a to-do, and the second that it was in."""
 
@@ -237,6 +241,24 @@ class _Standing(NamedTuple):
 
 
 _UNREGISTERED: Final = _Standing(None, True, 0, datetime.min.replace(tzinfo=UTC))
+
+_accounts: Final = tables.accounts
+_changes: Final = tables.status_changes
+_LAST_RESUMPTION: Final = (
+    select(func.max(_changes.c.id))
+    .where(
+        _changes.c.landlord_id == _accounts.c.landlord_id,
+        _changes.c.account_id == _accounts.c.id,
+        _changes.c.change == "resumed",
+    )
+    .correlate(_accounts)
+    .scalar_subquery()
+)
+_STANDING: Final = (
+    select(_accounts.c.landlord_id, _accounts.c.status, _changes.c.id, _changes.c.at)
+    .select_from(_accounts.outerjoin(_changes, _changes.c.id == _LAST_RESUMPTION))
+    .where(_accounts.c.id == bindparam("account"), _accounts.c.removed_at.is_(None))
+)
 
 
 class ActivityMonitor:
@@ -458,25 +480,13 @@ class _Judge:
         except InvalidInputError:
             # No account can ever be registered by it, and not every database can keep it.
             return _UNREGISTERED._replace(is_watched=False)
-        accounts, changes = tables.accounts, tables.status_changes
-        row = self._connection.execute(
-            select(accounts.c.landlord_id, accounts.c.status).filter_by(
-                id=self._account_id, removed_at=None
-            )
-        ).one_or_none()
+        row = self._connection.execute(_STANDING, {"account": self._account_id}).one_or_none()
         if row is None:
             return _UNREGISTERED
-        resumed = self._connection.execute(
-            select(changes.c.id, changes.c.at)
-            .filter_by(landlord_id=row.landlord_id, account_id=self._account_id, change="resumed")
-            .order_by(changes.c.id.desc())
-            .limit(1)
-        ).one_or_none()
-        return _Standing(
-            row.landlord_id,
-            row.status == AccountStatus.ACTIVE.value,
-            *((0, _UNREGISTERED.resumed_at) if resumed is None else resumed),
-        )
+        is_watched = row.status == AccountStatus.ACTIVE.value
+        if row.id is None:
+            return _UNREGISTERED._replace(landlord_id=row.landlord_id, is_watched=is_watched)
+        return _Standing(row.landlord_id, is_watched, row.id, row.at)
 
     def _excess(
         self,
