@@ -51,12 +51,16 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def failed(request: HttpRequest) -> HttpResponse:
     """Say that the portal failed; nothing is asked of the session, which may be what failed."""
     request.user = AnonymousUser()
-    request._messages = []  # type: ignore[attr-defined]
+    # Neither shown here nor put away on the way out: the next page shows what waits.
+    vars(request).pop("_messages", None)
     return _page(
         request,
         500,
         _("Sorry, there is a problem with the service"),
-        _("Try again later. Nothing was sent."),
+        _(
+            "Try again later. If you sent or paid something, check whether it went through before "
+            "you do it again."
+        ),
     )
 
 
