@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,15 +64,20 @@ def said(answer: Any, path: str) -> str:
 
 
 def forbidden(
-    member: Member, things: dict[str, dict[str, str]]
+    member: Member, things: dict[str, dict[str, str]], *, thorough: bool
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Give every path with ids that a member must not get at, and what its owner could send."""
+    """Give every path with ids that a member must not get at, and what its owner could send.
+
+    Whom an address is not for at all, ids make no difference to: one of each is enough, but for
+    who is ``thorough``.
+    """
     for name, entry in MAP.items():
         for side in (FIRST, SECOND):
             found: list[dict[str, str]] = []
+            enough = None if thorough or member.parties & entry.who else int(side == FIRST)
             # What strangers may open, whoever has the link may.
             if STRANGER not in entry.who and not entry.is_for(member, side):
-                found += entry.fills(things[side])
+                found += islice(entry.fills(things[side]), enough)
             if member.parties & entry.who:
                 found += entry.mixes(things[side], things[OTHER[side]])
             for parts in found:
@@ -100,7 +106,7 @@ def test_nothing_of_anybody_elses_is_shown_or_changed(
     client = client_of(portal, member)
     before = snapshot(portal.home)
     wrong, tried = [], 0
-    for path, sent in forbidden(member, things):
+    for path, sent in forbidden(member, things, thorough=thorough):
         answers = [client.get(path), client.post(path, sent)]
         if thorough:
             answers += [client.get(path, {"shown": "999", "page": "1"}), client.post(path)]
@@ -111,7 +117,7 @@ def test_nothing_of_anybody_elses_is_shown_or_changed(
                 wrong.append((answer.request["REQUEST_METHOD"], path, answer.status_code))
     assert wrong == []
     assert changes(before, snapshot(portal.home)) == {}
-    assert tried > 100
+    assert tried > 80
 
 
 @pytest.mark.parametrize("member", [one for one in CAST if one.side], ids=str)
