@@ -2,12 +2,12 @@
 
 The notice is this site's own; the closure is in the rules' registry, by which the gateway keeps
 bots out of the Landlord Portal. Two databases share no transaction, so whatever goes wrong after
-the registry was changed changes it back.
+the registry was changed changes it back. Should even that not happen, because this program was
+stopped in between, the same sent again takes over the closure that it left.
 """
 
 from __future__ import annotations
 
-import secrets
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -39,15 +39,15 @@ def plan(once: str, **about: Any) -> TenantNotice:
     Raises:
         AutomationRulesError: the registry did not take the closure; nothing is published.
     """
-    closure = f"downtime-{secrets.token_hex(8)}"
     with _both() as undo:
         notice, is_new = TenantNotice.objects.get_or_create(
-            once=once, defaults=about | {"closure": closure}
+            once=once, withdrawn_at=None, defaults=about
         )
         if is_new:
-            wanted = PortalClosure(closure, notice.starts_at, notice.ends_at, notice.title_en)
-            registry().add_closure(wanted)
-            undo.append(lambda: registry().remove_closure(closure))
+            closure = closure_of(notice)
+            with suppress(AlreadyRegisteredError):
+                registry().add_closure(closure)
+                undo.append(lambda: registry().remove_closure(closure.id))
     return notice
 
 
@@ -57,20 +57,27 @@ def cancel(notice: TenantNotice) -> None:
     Raises:
         AutomationRulesError: the registry did not let go of the closure; nothing is withdrawn.
     """
-    closures = {one.id: one for one in registry().closures()}
+    closure = closure_of(notice)
     with _both() as undo:
-        withdraw(notice)
-        closure = closures.get(notice.closure)
-        if closure is not None:
+        # When it was withdrawn before, a closure that is there belongs to its successor.
+        if withdraw(notice):
             # Somebody else may have taken it away meanwhile; then it is gone, as it should be.
             with suppress(NotRegisteredError):
                 registry().remove_closure(closure.id)
                 undo.append(lambda: registry().add_closure(closure))
 
 
-def withdraw(notice: TenantNotice) -> None:
-    """Show a notice no longer."""
-    TenantNotice.objects.filter(pk=notice.pk, withdrawn_at=None).update(withdrawn_at=clock.now())
+def withdraw(notice: TenantNotice) -> bool:
+    """Show a notice no longer; return whether it was shown before."""
+    shown = TenantNotice.objects.filter(pk=notice.pk, withdrawn_at=None)
+    return shown.update(withdrawn_at=clock.now()) == 1
+
+
+def closure_of(notice: TenantNotice) -> PortalClosure:
+    """Return the closure that a downtime is for automation."""
+    # The registry takes no control characters, such as a tab that was pasted into the title.
+    reason = "".join(one if one.isprintable() else " " for one in notice.title_en)
+    return PortalClosure(f"downtime-{notice.once[:16]}", notice.starts_at, notice.ends_at, reason)
 
 
 @contextmanager
@@ -88,26 +95,25 @@ def _both() -> Iterator[list[Any]]:
 
 
 def context(_request: HttpRequest) -> dict[str, Any]:
-    """Return the downtime that every page tells of: the one that is on, or soon will be."""
+    """Return the downtimes that every page tells of: those that are on, or soon will be."""
     now = clock.now()
     try:
-        found = (
+        found = list(
             TenantNotice.objects.filter(
                 withdrawn_at=None, starts_at__lte=now + AHEAD, ends_at__gt=now
-            )
-            .order_by("starts_at", "pk")
-            .first()
+            ).order_by("starts_at", "pk")
         )
     except Error:
         # The page that says that something failed needs no more failures.
-        found = None
-    if found is None:
-        return {"downtime": None}
+        found = []
     return {
-        "downtime": {
-            "title": found.title,
-            "is_on": found.starts_at <= now,
-            "starts": instant_text(found.starts_at),
-            "ends": instant_text(found.ends_at),
-        }
+        "downtimes": [
+            {
+                "title": notice.title,
+                "is_on": notice.starts_at <= now,
+                "starts": instant_text(notice.starts_at),
+                "ends": instant_text(notice.ends_at),
+            }
+            for notice in found
+        ]
     }
