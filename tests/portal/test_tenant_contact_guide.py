@@ -202,8 +202,8 @@ def test_hours_are_written_in_both_languages() -> None:
         ]
     with override("cy"):
         assert [str(one) for one in office.hours] == [
-            "Dydd Llun i ddydd Mercher, 09:30 i 16:00",
-            "Dydd Gwener, 09:30 i 13:00",
+            "Dydd Llun i ddydd Mercher, 09:30 tan 16:00",
+            "Dydd Gwener, 09:30 tan 13:00",
         ]
 
 

@@ -165,7 +165,7 @@ def test_a_charge_says_what_it_is_made_up_of(client: Client) -> None:
         ["Cleaning", "£6.40"],
         ["Heating", "£21.00"],
         ["Grounds", "£3.75"],
-        ["Together", "£481.50"],
+        ["Total", "£481.50"],
     ]
     assert "Charge for 1 June 2027 to 30 June 2027" in text_of(answer)
 

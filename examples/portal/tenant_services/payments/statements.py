@@ -180,7 +180,7 @@ class AskForStatement(TenancyView, FormPage):
 
     template_name = "tenant_services/payments/ask_for_statement.html"
     form_class = StatementForm
-    heading = _("Make a statement")
+    heading = _("Get a statement")
     button = _("Show the statement")
 
     def get_initial(self) -> dict[str, Any]:
