@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from portal_world import PortalWorld
 
 CHOICE = "/my-home/rent/how-we-send-statements/"
-SAVED = {"en": "Your choice is saved", "cy": "Mae eich dewis wedi’i gadw"}
+SAVED = {"en": "Your choice is saved", "cy": "Mae eich dewis wedi"}
 SAID = {
     "en": (
         "Sorry, there is a problem with the service",
         "If you sent or paid something, check whether it went through before you do it again.",
     ),
     "cy": (
-        "Mae’n ddrwg gennym, mae problem gyda’r gwasanaeth",
-        "Os oeddech chi’n anfon neu’n talu rhywbeth, gwiriwch a aeth drwodd cyn gwneud hynny eto.",
+        "ddrwg gennym, mae problem gyda",
+        "talu rhywbeth, gwiriwch a aeth drwodd cyn gwneud hynny eto.",
     ),
 }
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -505,6 +506,45 @@ def test_provider_that_is_down_or_hangs_is_unavailable(server: Running, client: 
     assert list(server.pay.payments) == [made.id]
 
 
+@contextmanager
+def dripping(at_once: bytes) -> Iterator[str]:
+    """Run an API whose answers never end: after their beginning, a byte comes now and then."""
+    over = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(at_once)
+            while not over.wait(SECONDS / 10):
+                connection.sendall(b"x")
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _address = server.accept()
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        over.set()
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    "at_once",
+    [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{"],
+)
+def test_provider_that_drips_is_unavailable(at_once: bytes) -> None:
+    """A byte in time, again and again, in the head or the body, keeps nobody waiting longer."""
+    with dripping(at_once) as address:
+        client = GovUkPay(address, KEY, (address,), SECONDS / 2)
+        began = time.monotonic()
+        with pytest.raises(ProviderUnavailableError):
+            client.create(ORDER)
+        assert time.monotonic() - began < SECONDS + 1
+
+
 def test_wrong_key_and_unknown_payment_are_refused(server: Running, client: GovUkPay) -> None:
     """By status, and by the code where there is one."""
     with pytest.raises(ProviderRefusedError) as refused:
@@ -532,6 +572,7 @@ SENSELESS: list[Any] = [
     GOOD | {"payment_id": "../refunds"},
     GOOD | {"payment_id": "é"},
     GOOD | {"payment_id": ""},
+    GOOD | {"payment_id": "x" * 51},
     GOOD | {"payment_id": 5},
     GOOD | {"amount": "1234"},
     GOOD | {"amount": 12.34},
@@ -558,47 +599,58 @@ UNSAFE = [
 ]
 
 
-@contextmanager
-def answering(told: Any) -> Iterator[str]:
-    """Run an API that gives the same answer to everything."""
-    body = json.dumps(told).encode()
+class Answering:
+    """An API that gives the same answer to everything."""
 
-    def application(_environ: Any, start_response: Any) -> list[bytes]:
+    address: str
+    told: Any = None
+
+    def __call__(self, _environ: Any, start_response: Any) -> list[bytes]:
+        """Give it."""
         start_response("200 OK", [("Content-Type", "application/json")])
-        return [body]
-
-    server = Running(application, "127.0.0.1", 0)  # type: ignore[arg-type]
-    try:
-        yield server.pay.address
-    finally:
-        server.down()
+        return [json.dumps(self.told).encode()]
 
 
-def test_answer_that_makes_no_sense_is_none() -> None:
+@pytest.fixture
+def api() -> Iterator[Answering]:
+    """Run one."""
+    answering = Answering()
+    server = Running(answering, "127.0.0.1", 0)  # type: ignore[arg-type]
+    yield answering
+    server.down()
+
+
+@pytest.fixture
+def its_client(api: Answering) -> GovUkPay:
+    """Give a client of it, whose pages are at https://pages.example."""
+    return client_of(api.address, "https://pages.example")
+
+
+def test_answer_that_makes_no_sense_is_none(api: Answering, its_client: GovUkPay) -> None:
     """An amount that is no whole number, an id that is a path, a status nobody knows, ..."""
-    for told in SENSELESS:
-        with answering(told) as address, pytest.raises(ProviderUnavailableError):
-            client_of(address, "https://pages.example").state("abc")
-    with answering(GOOD) as address:
-        assert client_of(address, "https://pages.example").state("abc").pence == 1234
+    for api.told in SENSELESS:
+        with pytest.raises(ProviderUnavailableError):
+            its_client.state("abc")
+    api.told = GOOD
+    assert its_client.state("abc").pence == 1234
 
 
-def test_payer_is_sent_to_the_providers_pages_alone() -> None:
+def test_payer_is_sent_to_the_providers_pages_alone(api: Answering, its_client: GovUkPay) -> None:
     """An address anywhere else, or one by which others could listen, is not followed."""
     for href in UNSAFE:
-        told = GOOD | {"_links": {"next_url": {"href": href, "method": "GET"}}}
-        with answering(told) as address, pytest.raises(ProviderUnavailableError):
-            client_of(address, "https://pages.example").create(ORDER)
+        api.told = GOOD | {"_links": {"next_url": {"href": href, "method": "GET"}}}
+        with pytest.raises(ProviderUnavailableError):
+            its_client.create(ORDER)
 
 
-def test_senseless_refunds_are_none() -> None:
+def test_senseless_refunds_are_none(api: Answering, its_client: GovUkPay) -> None:
     """Neither a list of something else nor one without an end."""
     since = datetime(2026, 1, 1, tzinfo=UTC)
-    for told in ([], {}, {"results": [{}], "total": 1}, {"results": [], "total": "x"}):
-        with answering(told) as address, pytest.raises(ProviderUnavailableError):
-            list(client_of(address).refunds(since))
-    with answering({"results": [], "total": 10**9}) as address:
-        assert list(client_of(address).refunds(since)) == []
+    for api.told in ([], {}, {"results": [{}], "total": 1}, {"results": [], "total": "x"}):
+        with pytest.raises(ProviderUnavailableError):
+            list(its_client.refunds(since))
+    api.told = {"results": [], "total": 10**9}
+    assert list(its_client.refunds(since)) == []
 
 
 @pytest.mark.parametrize("address", ["http://pay.example", "ftp://localhost", "pay.example"])

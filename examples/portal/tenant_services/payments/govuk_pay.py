@@ -6,8 +6,11 @@ stands in one header of what is sent, and nowhere else.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -33,6 +36,7 @@ PAUSE_SECONDS = 1.0
 """How long to leave it alone when it says that it is asked too often."""
 PAGE = 500
 """How many refunds it tells at a time, at most."""
+LONGEST_ID = 50
 LOCAL = ("localhost", "127.0.0.1", "::1")
 STATUSES = {
     "created": Outcome.PENDING,
@@ -51,7 +55,7 @@ _log = logging.getLogger(__name__)
 
 
 class GovUkPay:
-    """The API at ``api``, asked with ``key`` and waited for at most ``seconds`` at a time.
+    """The API at ``api``, asked with ``key``. Each answer is whole within ``seconds``, or none.
 
     Payers are sent to ``pages`` alone, which are origins such as https://www.example.
     """
@@ -62,7 +66,8 @@ class GovUkPay:
             if not _is_safe(address):
                 raise ValueError("what goes to the provider travels by https")
         self.pages = pages
-        self._client = httpx.Client(
+        self._seconds = seconds
+        self._client = httpx.AsyncClient(
             base_url=api,
             headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
             timeout=seconds,
@@ -121,8 +126,8 @@ class GovUkPay:
         """Return an answer that says yes."""
         for left in reversed(range(attempts)):
             try:
-                answer = self._client.request(method, path, **sent)
-            except httpx.HTTPError as error:
+                answer = self._send(method, path, **sent)
+            except (httpx.HTTPError, TimeoutError) as error:
                 why, pause = type(error).__name__, 0.0
             else:
                 if answer.is_success:
@@ -138,6 +143,13 @@ class GovUkPay:
                 time.sleep(pause)
         _log.error("the payment provider failed: %s", why)
         raise ProviderUnavailableError
+
+    def _send(self, method: str, path: str, **sent: Any) -> httpx.Response:
+        """Return an answer. One that comes byte by byte is cut off, which only a loop can do."""
+        asked = asyncio.wait_for(self._client.request(method, path, **sent), self._seconds)
+        with _one_at_a_time:
+            loop = _loop()
+        return asyncio.run_coroutine_threadsafe(asked, loop).result()
 
     def _read(self, answer: httpx.Response) -> State:
         told = _json(answer)
@@ -167,6 +179,17 @@ class GovUkPay:
         if not _is_safe(address) or f"{parts.scheme}://{parts.netloc}" not in self.pages:
             raise ValueError
         return address
+
+
+_one_at_a_time = threading.Lock()
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """Return the one loop that asks, in a thread of its own: threads that have a loop ask too."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="payment provider", daemon=True).start()
+    return loop
 
 
 def _is_safe(address: str) -> bool:
@@ -208,8 +231,8 @@ def _text(told: Any) -> str:
 
 
 def _id(told: Any) -> str:
-    """Return an id, which becomes part of addresses."""
-    if not _text(told).isalnum() or not told.isascii():
+    """Return an id, which becomes part of addresses and is kept."""
+    if not _text(told).isalnum() or not told.isascii() or len(told) > LONGEST_ID:
         raise ValueError
     return str(told)
 
