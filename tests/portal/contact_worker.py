@@ -58,7 +58,7 @@ def main(home: str) -> None:
         "lines": list(models.ChatLine.objects.values_list("text", flat=True)),
         "answers": models.EnquiryAnswer.objects.filter(text="Answer").count(),
         "notices": models.TenantNotice.objects.count(),
-        "reads": models.TenantNoticeRead.objects.count(),
+        "reads": models.TenantNotice.read_by.through.objects.count(),
         "closures": len(registry().closures()),
         "statuses": [
             tenants[0].get(f"/my-home/{path}").status_code

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import sqlite3
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,9 +19,12 @@ from tenant_world import STELLA, TARAN, TESSA, signed_in
 from test_automation import BOT, as_user, said, wait_for_facts
 
 from automation_rules import AutomationRulesError
+from automation_rules.cli import main
 from automation_rules.store import PortalClosure, Registry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from portal_world import PortalWorld
 
 STAFF = "/my-home/staff/notices/"
@@ -49,6 +54,17 @@ def plan(portal: PortalWorld, *times: str) -> TenantNotice:
     done = stella.post(PLAN, asked(*times) | {"publish": "1"})
     assert done.headers["Location"] == STAFF
     return TenantNotice.objects.get(starts_at__isnull=False, withdrawn_at=None)
+
+
+@contextmanager
+def without_closures(portal: PortalWorld) -> Iterator[None]:
+    """Take away what the registry keeps closures in, and bring it back."""
+    with closing(sqlite3.connect(portal.home / "state.sqlite3")) as state:
+        state.execute("ALTER TABLE closures RENAME TO away")
+        try:
+            yield
+        finally:
+            state.execute("ALTER TABLE away RENAME TO closures")
 
 
 def banner(answer: Any) -> str:
@@ -90,7 +106,7 @@ def test_cancelling_lets_the_bot_in_again(portal: PortalWorld) -> None:
         at(portal, "2027-06-01T10:30:00+01:00")
         assert said(bot.get("/to-dos/")) == "closure"
         path = f"{STAFF}{notice.pk}/withdraw/"
-        assert "bots may use the Landlord Portal" in text_of(stella.get(path))
+        assert "keeps bots out of the Landlord Portal no longer" in text_of(stella.get(path))
         for _n in range(2):
             assert stella.post(path).headers["Location"] == STAFF
         wait_for_facts(portal)
@@ -174,7 +190,8 @@ def test_registry_is_changed_back_when_the_notice_cannot_be_kept(portal: PortalW
     with connection.cursor() as cursor:
         cursor.execute(
             "CREATE TRIGGER breaks AFTER UPDATE ON tenant_services_tenantnotice BEGIN INSERT INTO"
-            " tenant_services_tenantnoticeread (notice_id, account_id) VALUES (999, 999); END"
+            " tenant_services_tenantnotice_read_by (tenantnotice_id, tenantaccount_id)"
+            " VALUES (999, 999); END"
         )
     with pytest.raises(IntegrityError):
         downtime.cancel(notice)
@@ -188,12 +205,95 @@ def test_registry_is_changed_back_when_the_notice_cannot_be_kept(portal: PortalW
 
 
 def test_closure_that_is_gone_already_is_in_nobodys_way(portal: PortalWorld) -> None:
-    """Somebody took it out of the registry by the command line: the notice still goes."""
+    """Somebody took it out by the command line: bots are let in, the notice stands and can go."""
     notice = plan(portal)
-    registry().remove_closure(notice.closure)
+    [closure] = registry().closures()
+    with as_user(portal, BOT) as bot:
+        at(portal, "2027-06-01T10:30:00+01:00")
+        wait_for_facts(portal)
+        assert said(bot.get("/to-dos/")) == "closure"
+        state = f"sqlite:///{portal.home}/state.sqlite3"
+        assert main(["closures", "remove", closure.id, "--state", state]) == 0
+        wait_for_facts(portal)
+        assert said(bot.get("/to-dos/")) is None
+    assert TITLE in banner(signed_in(portal).get("/my-home/contact/"))
     downtime.cancel(notice)
     notice.refresh_from_db()
     assert notice.withdrawn_at is not None
+
+
+def test_cancelled_downtime_can_be_published_again(portal: PortalWorld) -> None:
+    """From the page that it was published from: it is there anew; the old one stays gone."""
+    stella = signed_in(portal, STELLA)
+    old = plan(portal)
+    path = f"{STAFF}{old.pk}/withdraw/"
+    stella.post(path)
+    assert registry().closures() == ()
+    assert plan(portal) != old
+    [closure] = registry().closures()
+    stella.post(path)
+    assert registry().closures() == (closure,)
+    assert TITLE in banner(stella.get(STAFF))
+
+
+def test_closure_that_was_left_behind_is_taken_over(portal: PortalWorld) -> None:
+    """Something stopped between the two: sent again, the downtime has its closure, and only one."""
+    notice = plan(portal)
+    before = registry().closures()
+    TenantNotice.objects.filter(pk=notice.pk).delete()
+    notice = plan(portal)
+    assert registry().closures() == before
+    downtime.cancel(notice)
+    assert registry().closures() == ()
+
+
+def test_words_that_the_registry_would_refuse_are_in_nobodys_way(portal: PortalWorld) -> None:
+    """A tab that was pasted into the title is no reason to let bots in."""
+    sent = asked() | {"title_en": "Closed\ton \x01 Tuesday", "publish": "1"}
+    assert signed_in(portal, STELLA).post(PLAN, sent).headers["Location"] == STAFF
+    assert [one.reason for one in registry().closures()] == ["Closed on   Tuesday"]
+
+
+def test_registry_that_is_down_is_told(portal: PortalWorld) -> None:
+    """Neither planning nor cancelling does half of it; later both are done."""
+    stella = signed_in(portal, STELLA)
+    sent = asked() | {"publish": "1"}
+    with without_closures(portal):
+        assert "nothing was published" in text_of(stella.post(PLAN, sent))
+    assert TenantNotice.objects.filter(title_en=TITLE).count() == 0
+    notice = plan(portal)
+    path = f"{STAFF}{notice.pk}/withdraw/"
+    with without_closures(portal):
+        assert "Automation could not be let in again" in text_of(stella.post(path))
+    notice.refresh_from_db()
+    assert notice.withdrawn_at is None
+    assert len(registry().closures()) == 1
+    assert stella.post(path).status_code == 302
+    assert registry().closures() == ()
+
+
+def test_downtimes_that_overlap(portal: PortalWorld) -> None:
+    """Both are told; bots are kept out until both are over; one can go without the other."""
+    stella = signed_in(portal, STELLA)
+    first = plan(portal)
+    answer = stella.post(PLAN, asked("2027-06-01 11:00", "2027-06-01 14:00") | {"publish": "1"})
+    assert answer.status_code == 302
+    with as_user(portal, BOT) as bot:
+        wait_for_facts(portal)
+        at(portal, "2027-06-01T11:30:00+01:00")
+        denied = bot.get("/to-dos/")
+        assert said(denied) == "closure"
+        assert denied.headers["Retry-After"] == "9000"
+        told = banner(stella.get(STAFF))
+        assert "On now, until Tuesday 1 June 2027, 12:00." in told
+        assert "On now, until Tuesday 1 June 2027, 14:00." in told
+        cancelled = stella.post(f"{STAFF}{first.pk}/withdraw/", follow=True)
+        assert "keeps automation out no longer" in text_of(cancelled)
+        assert "12:00" not in banner(cancelled)
+        wait_for_facts(portal)
+        assert said(bot.get("/to-dos/")) == "closure"
+        at(portal, "2027-06-01T14:00:00+01:00")
+        assert said(bot.get("/to-dos/")) is None
 
 
 def test_other_closures_are_left_alone(portal: PortalWorld) -> None:
@@ -255,12 +355,18 @@ def test_it_is_a_notice_as_others_are(portal: PortalWorld) -> None:
     assert TITLE not in text_of(client.get("/my-home/notices/"))
 
 
+def test_what_ends_at_midnight_is_no_notice_of_the_next_day(portal: PortalWorld) -> None:
+    """Its last day is the one that the midnight ends."""
+    notice = plan(portal, "2027-06-04 22:00", "2027-06-05 00:00")
+    assert notice.shown_until == date(2027, 6, 4)
+
+
 def test_page_of_a_failure_asks_for_no_banner(portal: PortalWorld) -> None:
     """A database that fails does not fail the page that says so."""
     plan(portal)
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE tenant_services_tenantnotice RENAME TO elsewhere")
-    assert downtime.context(None) == {"downtime": None}  # type: ignore[arg-type]
+    assert downtime.context(None) == {"downtimes": []}  # type: ignore[arg-type]
     answer = portal.client().get("/sign-in/")
     assert answer.status_code == 200
 

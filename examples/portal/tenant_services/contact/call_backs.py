@@ -41,7 +41,7 @@ def spans_ahead() -> list[Span]:
 class TelephoneField(forms.CharField):
     """A British telephone number, however it is written; kept with spaces as they were."""
 
-    _written = re.compile(r"(\+44 ?|0)[1-9][0-9]{8,9}")
+    _written = re.compile(r"(\+44(0)?|0)[1-9][0-9]{8,9}")
 
     def __init__(self, **named: Any) -> None:
         """Say what is wrong in our words."""

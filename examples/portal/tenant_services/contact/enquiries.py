@@ -170,7 +170,7 @@ class YourMessages(TenantView, ShowMoreView):
     def get_context_data(self, **named: Any) -> dict[str, Any]:
         """Add the calls."""
         calls = self.account.call_backs.filter(cancelled_at=None, called_at=None)
-        return super().get_context_data(**named) | {"calls": calls, "now": clock.now()}
+        return super().get_context_data(**named) | {"calls": calls}
 
 
 class YourMessage(TenantView, TemplateView):

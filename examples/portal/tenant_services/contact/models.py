@@ -182,7 +182,7 @@ class TenantNotice(models.Model):
     """Something that tenants are told, on every day from ``shown_from`` to ``shown_until``.
 
     It is for tenancies of ``kinds`` in ``localities``; an empty list means every one. A planned
-    downtime has the instants of its closure, and ``closure``, its id in the rules' registry.
+    downtime has the instants of its closure.
     """
 
     title_en = models.CharField(max_length=200)
@@ -198,16 +198,18 @@ class TenantNotice(models.Model):
     withdrawn_at = models.DateTimeField(null=True)
     starts_at = models.DateTimeField(null=True)
     ends_at = models.DateTimeField(null=True)
-    closure = models.CharField(max_length=50, default="")
-    once = models.CharField(max_length=64, unique=True)
-    read_by: models.ManyToManyField[models.Model, TenantNoticeRead] = models.ManyToManyField(
-        _ACCOUNT, through="TenantNoticeRead", related_name="notices_read"
-    )
+    once = models.CharField(max_length=64)
+    read_by = models.ManyToManyField(_ACCOUNT, related_name="notices_read")
 
     class Meta:
-        """Newest first."""
+        """Newest first. What was withdrawn may be published again."""
 
         ordering: ClassVar = ["-shown_from", "-published_at", "-pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["once"], condition=models.Q(withdrawn_at=None), name="tenant_notice_once"
+            ),
+        ]
 
     def __str__(self) -> str:
         """Which one."""
@@ -222,21 +224,3 @@ class TenantNotice(models.Model):
     def body(self) -> str:
         """The text in the language in use."""
         return self.body_cy if get_language() == "cy" else self.body_en
-
-
-class TenantNoticeRead(models.Model):
-    """That a tenant has read a notice."""
-
-    notice = models.ForeignKey(TenantNotice, models.CASCADE)
-    account = models.ForeignKey(_ACCOUNT, models.CASCADE)
-
-    class Meta:
-        """Once."""
-
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["notice", "account"], name="tenant_read_once"),
-        ]
-
-    def __str__(self) -> str:
-        """Which notice."""
-        return str(self.notice_id)

@@ -9,12 +9,11 @@ from django.http import Http404
 from django.views.generic import TemplateView
 
 from ..access import TenantView
-from .models import TenantNotice, TenantNoticeRead
+from .models import TenantNotice
 from .writing import SAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import date
 
     from django.http import HttpRequest, HttpResponse
 
@@ -29,11 +28,6 @@ def fits(notice: TenantNotice, tenancy: Tenancy) -> bool:
         and (not notice.kinds or tenancy.kind in notice.kinds)
         and (not notice.localities or tenancy.locality in notice.localities)
     )
-
-
-def is_shown(notice: TenantNotice, day: date) -> bool:
-    """Whether a notice shows on a day."""
-    return notice.withdrawn_at is None and notice.shown_from <= day <= notice.shown_until
 
 
 def shown_to(tenancies: Iterable[Tenancy]) -> list[TenantNotice]:
@@ -51,8 +45,7 @@ def unread(account: TenantAccount, tenancies: Iterable[Tenancy]) -> int:
 
 
 def _unread(account: TenantAccount, shown: Iterable[TenantNotice]) -> set[int]:
-    read = set(TenantNoticeRead.objects.filter(account=account).values_list("notice", flat=True))
-    return {notice.pk for notice in shown} - read
+    return {notice.pk for notice in shown} - set(account.notices_read.values_list("pk", flat=True))
 
 
 class Notices(TenantView, TemplateView):
@@ -80,5 +73,5 @@ class Notice(TenantView, TemplateView):
         if notice is None:
             raise Http404
         if request.method == "GET":
-            TenantNoticeRead.objects.get_or_create(notice=notice, account=self.account)
+            notice.read_by.add(self.account)
         return super().get(request, *args, notice=notice, **named)

@@ -104,7 +104,7 @@ class WordsForm(OnceForm):
 
     def about(self) -> dict[str, Any]:
         """Return what is kept of the notice."""
-        return {name: self.cleaned_data[name] for name in WordsForm.says}
+        return {name: self.cleaned_data[name] for name in self.says}
 
 
 class NoticeForm(WordsForm):
@@ -173,11 +173,6 @@ class NoticeForm(WordsForm):
         elif first and last and last < first:
             self.add_error("shown_until", _("The last day must not be before the first"))
         return asked
-
-    def about(self) -> dict[str, Any]:
-        """Add whom it is for, and when."""
-        names = ("kinds", "localities", "shown_from", "shown_until")
-        return super().about() | {name: self.cleaned_data[name] for name in names}
 
 
 class TimeField(forms.CharField):
@@ -279,13 +274,12 @@ class DowntimeForm(WordsForm):
         return found[which]
 
     def about(self) -> dict[str, Any]:
-        """Add its instants. It is for everybody, from today until it is over."""
-        starts_at, ends_at = self.cleaned_data["starts_at"], self.cleaned_data["ends_at"]
-        return super().about() | {
-            "starts_at": starts_at,
-            "ends_at": ends_at,
+        """Return its words and instants. It is for everybody, from today to its last day."""
+        names = (*WordsForm.says, "starts_at", "ends_at")
+        last = self.cleaned_data["ends_at"] - timedelta.resolution
+        return {name: self.cleaned_data[name] for name in names} | {
             "shown_from": clock.today(),
-            "shown_until": ends_at.astimezone(clock.LONDON).date(),
+            "shown_until": last.astimezone(clock.LONDON).date(),
         }
 
 
@@ -328,7 +322,7 @@ class PublishNotice(StaffView, FormPage):
     def publish(self, form: Any) -> HttpResponse:
         """Publish it, once."""
         TenantNotice.objects.get_or_create(
-            once=form.once(), defaults=form.about() | self.published()
+            once=form.once(), withdrawn_at=None, defaults=form.about() | self.published()
         )
         return super().form_valid(form)
 
@@ -408,5 +402,7 @@ class Withdraw(StaffView, FormPage):
         except AutomationRulesError:
             form.add_error(None, _("Automation could not be let in again. Try again"))
             return self.form_invalid(form)
-        messages.success(self.request, _("The downtime is cancelled, and automation is let in"))
+        messages.success(
+            self.request, _("The downtime is cancelled, and keeps automation out no longer")
+        )
         return super().form_valid(form)
