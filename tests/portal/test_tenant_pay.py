@@ -38,7 +38,8 @@ from tenant_services.payments import govuk_pay, ledger, paying
 from tenant_services.payments.models import Entry
 from tenant_services.payments.pay_models import CardPayment
 from tenant_services.payments.provider import payment_provider
-from tenant_world import GARAGE, HOME, TARAN, TARANS, TESSA, signed_in
+from tenant_services.profile.customers_sql import tenants
+from tenant_world import GARAGE, HOME, TARAN, TARANS, TESSA, change_customers, signed_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -329,6 +330,17 @@ def test_another_amount_is_another_payment(client: Client, provider: Running) ->
 # --- whose it is ----------------------------------------------------------------------------
 
 
+def test_account_that_is_no_longer_theirs_is_not_told(client: Client, provider: Running) -> None:
+    """Who lost a tenancy still sees what they paid, not how its account goes on."""
+    payment, page = begin(client)
+    client.get(choose(page, "pay"))
+    change_customers(tenants.delete().where(tenants.c.tenancy == HOME))
+    assert client.get(f"/my-home/rent/{HOME}/").status_code == 404
+    said = text_of(client.get(page_of(payment)))
+    assert "We have added £12.34 to your rent account." in said
+    assert ledger.standing(ledger.balance(HOME)) not in said
+
+
 def test_payment_is_nobody_elses(portal: PortalWorld, client: Client, provider: Running) -> None:
     """Its pages are not there for another tenant, nor does its form's number lead to it."""
     form = form_of(client)
@@ -429,6 +441,24 @@ def test_tenant_who_never_comes_back_is_credited(client: Client, provider: Runni
     assert command("reconcile_payments") == "2 finished, 0 still open\n"
     assert entries() == [1234]
     assert set(CardPayment.objects.values_list("state", flat=True)) == {State.PAID, State.DECLINED}
+
+
+def test_one_payment_holds_up_no_other(client: Client, provider: Running) -> None:
+    """What the provider cannot tell of one, time and again, leaves the others to be finished."""
+    paid, page = begin(client)
+    for _ in range(paying.PATIENCE - 1):
+        at_provider(provider, begin(client)[0]).status = "nobody knows"
+    choose(page, "pay")
+    refunded = at_provider(provider, paid)
+    refunded.refunds.append(Refund("abc", refunded.id, 5, clock.now().timestamp(), "success"))
+    assert command("reconcile_payments") == f"1 finished, {paying.PATIENCE - 1} still open\n"
+    assert (entries(), entries(kind=Entry.Kind.REFUND)) == ([1234], [-5])
+    begin(client)
+    provider.pay.faults.add(Fault.FAILS)
+    provider.pay.requests.clear()
+    with pytest.raises(CommandError, match="cannot be asked"):
+        command("reconcile_payments")
+    assert len(provider.pay.requests) == 2 * paying.PATIENCE
 
 
 def test_payment_left_alone_runs_out_of_time(client: Client) -> None:
@@ -570,8 +600,8 @@ def test_anothers_payment_is_never_credited(
     assert set(CardPayment.objects.values_list("state", flat=True)) == {State.FLAGGED}
 
 
-def test_name_that_another_payment_has_is_flagged(client: Client, provider: Running) -> None:
-    """A provider that gives two payments one name leads nobody to pay."""
+def test_name_that_another_payment_has_leads_nowhere(client: Client, provider: Running) -> None:
+    """A provider that gives two payments one name leads nobody to pay: the second failed."""
     first, _page = begin(client)
     second = paying.keep(
         first.account,
@@ -587,7 +617,8 @@ def test_name_that_another_payment_has_is_flagged(client: Client, provider: Runn
     provider.pay._keys[str(second.pk)] = (_body(provider, second), told)
     assert client.post(page_of(second, "continue/")).headers["Location"] == page_of(second)
     second.refresh_from_db()
-    assert (second.state, second.provider_id) == (State.FLAGGED, None)
+    assert (second.state, second.provider_id) == (State.FAILED, None)
+    assert NOTHING_TAKEN["en"] in text_of(client.get(page_of(second)))
 
 
 def _body(server: Running, payment: CardPayment) -> dict[str, Any]:

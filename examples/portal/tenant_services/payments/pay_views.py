@@ -159,7 +159,6 @@ class CardPaymentPage(LeadsToProvider, OwnPaymentView, TemplateView):
         return super().get_context_data(**named) | {
             "payment": payment,
             "is_known": is_known,
-            "standing": ledger.standing(ledger.balance(payment.tenancy)),
             "account": reverse("rent_account", kwargs=account),
             "again": reverse("pay_rent", kwargs=account),
             "back": reverse("card_payments"),

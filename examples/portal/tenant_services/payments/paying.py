@@ -10,7 +10,6 @@ command ``reconcile_payments``.
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -21,7 +20,14 @@ from django.utils.translation import gettext, override
 
 from . import ledger
 from .pay_models import CardPayment
-from .provider import Order, Outcome, ProviderError, ProviderRefusedError, payment_provider
+from .provider import (
+    Order,
+    Outcome,
+    ProviderError,
+    ProviderRefusedError,
+    ProviderUnavailableError,
+    payment_provider,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +40,8 @@ NOT_FOUND = 404
 GIVEN_UP_AFTER = timedelta(hours=2)
 """When a payment that the provider was not reached for counts as failed: nobody could pay it."""
 REFUNDS_SINCE = timedelta(days=30)
+PATIENCE = 3
+"""After how many payments in a row that it cannot tell of the provider counts as down."""
 OUTCOMES = {
     Outcome.DECLINED: CardPayment.State.DECLINED,
     Outcome.EXPIRED: CardPayment.State.EXPIRED,
@@ -169,13 +177,22 @@ def reconcile() -> Found:
         ProviderUnavailableError: it cannot be asked now; what was found until then is entered.
     """
     found = Found()
+    untold = 0
     for payment in CardPayment.objects.filter(state__in=CardPayment.UNFINISHED):
         if payment.state == CardPayment.State.NEW:
             if clock.now() - payment.created_at > GIVEN_UP_AFTER:
                 _end(payment, CardPayment.State.FAILED)
         else:
-            with suppress(ProviderRefusedError):
+            try:
                 check(payment)
+                untold = 0
+            except ProviderRefusedError:
+                untold = 0
+            except ProviderUnavailableError:
+                # It may be this payment alone, which is to hold up no other.
+                untold += 1
+                if untold == PATIENCE:
+                    raise
         if payment.is_finished:
             found.finished += 1
         elif payment.state == CardPayment.State.FLAGGED:
@@ -220,7 +237,7 @@ def _create(payment: CardPayment) -> State | None:
         _end(payment, CardPayment.State.FAILED)
         return None
     if not _fits(payment, told):
-        _end(payment, CardPayment.State.FLAGGED)
+        _end(payment, CardPayment.State.FAILED)
         return None
     unasked = CardPayment.objects.filter(
         pk=payment.pk, state=CardPayment.State.NEW, provider_id=None
@@ -230,7 +247,7 @@ def _create(payment: CardPayment) -> State | None:
             unasked.update(provider_id=told.id, state=CardPayment.State.OPEN)
     except IntegrityError:
         _log.error("the provider gives %s the name of another", payment)
-        _end(payment, CardPayment.State.FLAGGED)
+        _end(payment, CardPayment.State.FAILED)
         return None
     payment.refresh_from_db()
     if payment.provider_id == told.id:
