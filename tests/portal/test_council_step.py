@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 from council_payments import landlord_payments
+from council_payments.example_data import CREDITORS
 from council_payments.models import CouncilAccount, Proof
 from council_payments.sensitive import TRIES_AT_REFERENCE, TRIES_OF_ACCOUNT
 from council_world import (
@@ -252,6 +253,15 @@ def test_every_question_wants_an_answer(portal: PortalWorld, field: str) -> None
     page = html.fromstring(client.post(PROVE, answers() | {field: ""}).content)
     assert page.xpath(f"//a[@href='#id_{field}']")
     assert not Tries.objects.exists()
+
+
+def test_examples_are_nobodys(portal: PortalWorld) -> None:
+    """What a hint gives as an example is no reference of the demonstration's."""
+    page = html.fromstring(signed_in(portal).get(PROVE).content)
+    hints = " ".join(page.xpath("//*[contains(@class, 'govuk-hint')]/text()"))
+    examples = re.findall(r"\d{5,}", hints)
+    assert examples
+    assert not set(examples) & {creditor["reference"] for creditor in CREDITORS}
 
 
 def test_leads_to_no_other_site(portal: PortalWorld) -> None:

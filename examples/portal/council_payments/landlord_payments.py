@@ -37,7 +37,7 @@ class LandlordQuestions(Questions):
 
     reference = forms.CharField(
         label=_("Creditor reference"),
-        help_text=_("It is on every payment schedule, for example 7000123."),
+        help_text=_("It is on every payment schedule, for example 7654321."),
         max_length=20,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": False}),
         error_messages={"required": _("Enter your creditor reference")},
