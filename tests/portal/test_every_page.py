@@ -12,11 +12,22 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 import set_up
 from babel.messages.pofile import read_po
+from django.urls import reverse
 from landlord_portal.models import ROLE_NAMES
 from lxml import html  # type: ignore[import-untyped]
 from tenant_services.contact.guide import guide
 from test_languages import words_of
-from url_map import FIRST, client_of, pages, prepare, tables
+from url_map import (
+    CAST,
+    COUNCIL,
+    FIRST,
+    STAFF,
+    TENANT,
+    client_of,
+    pages,
+    prepare,
+    tables,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +136,38 @@ def test_every_link_leads_somewhere(readers: Readers, furnished: Furnished) -> N
             found.close()
     assert dead == set()
     assert len(followed) > 150
+
+
+@pytest.mark.parametrize("lang", ["en", "cy"])
+def test_another_systems_refusal_leads_to_ones_own(readers: Readers, lang: str) -> None:
+    """Whom a system is not for is told so in the frame of the own one, whose links all work."""
+    refused = 0
+    for member in CAST:
+        own = None if member.username is None else home_of(readers, member, lang)
+        for landing in ("landing", "council", "my_home") if own else ():
+            page = readers.get(member, reverse(landing), lang)
+            if page.status_code == 403:
+                refused += 1
+                assert frame_of(page) == own, (str(member), landing)
+                for href in own[1:]:
+                    assert readers.get(member, href, lang).status_code == 200, (str(member), href)
+    assert refused == 2 * sum(member.username is not None for member in CAST)
+
+
+def home_of(readers: Readers, member: Member, lang: str) -> list[str]:
+    """Return the frame of the page where a member begins."""
+    usual = {COUNCIL: "council", TENANT: "my_home", STAFF: "my_home"}
+    [landing] = [usual[party] for party in member.parties & set(usual)] or ["landing"]
+    answer = readers.get(member, reverse(landing), lang)
+    assert answer.status_code == 200
+    return frame_of(answer)
+
+
+def frame_of(answer: Any) -> list[str]:
+    """Return what the service is called on a page, and what the header's links lead to."""
+    [header] = html.fromstring(answer.content).xpath("//header")
+    [name] = header.xpath(".//*[contains(@class, '__service-name')]")
+    return [name.text_content().strip(), *header.xpath(".//a/@href")]
 
 
 def data(home: Path) -> set[str]:

@@ -12,10 +12,16 @@ from .models import CouncilAccount
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+    from landlord_portal.models import User
 
 SIGN_IN = "council_sign_in"
 LANDING = "council"
 FORBIDDEN = gettext_lazy("It is for landlords with an account of the council's.")
+
+
+def serves(user: User) -> bool:
+    """Whether the user is a person with an account of the council's."""
+    return not user.is_automation and CouncilAccount.objects.filter(user=user).exists()
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
@@ -23,7 +29,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     offered = {}
     if user and user.is_authenticated:
-        if CouncilAccount.objects.filter(user=user).exists():
+        if serves(user):
             offered = {
                 "landlord_payments": _("Landlord payments"),
                 "prove_landlord_payments": _("Add a creditor reference"),

@@ -24,12 +24,15 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from landlord_portal.roles import GuardedView
 
-from .models import CouncilAccount, Proof
+from .models import Proof
+from .navigation import serves
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse, HttpResponseBase
     from landlord_portal.models import User
+
+    from .models import CouncilAccount
 
 TRIES_OF_ACCOUNT = 5
 TRIES_AT_REFERENCE = 10
@@ -62,7 +65,7 @@ class CouncilView(RecordsView, GuardedView):
 
     def may_enter(self, user: User) -> bool:
         """Whether the page is for ``user``."""
-        return not user.is_automation and CouncilAccount.objects.filter(user=user).exists()
+        return serves(user)
 
     @property
     def account(self) -> CouncilAccount:

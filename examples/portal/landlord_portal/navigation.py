@@ -30,6 +30,11 @@ TABS = [
 ]
 
 
+def serves(user: User) -> bool:
+    """Whether the user is a landlord's, or runs the portal."""
+    return user.landlord_id is not None or user.is_administrator
+
+
 def context(request: HttpRequest) -> dict[str, Any]:
     """Return the service's name and the tabs that the user may open."""
     user = getattr(request, "user", None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from demo_portal.systems import system_at
 from design.forms import Form
 from django import forms
 from django.contrib.auth import logout
@@ -72,12 +73,9 @@ class PasswordForm(Form, AuthenticationForm):
     def confirm_login_allowed(self, user: User) -> None:
         """Refuse users of another system, and who has no phone: a password alone lets nobody in."""
         super().confirm_login_allowed(user)
-        if not (self.is_users(user) and Phone.objects.filter(user=user).exists()):
+        own = system_at(self.request.path).serves(user)
+        if not (own and Phone.objects.filter(user=user).exists()):
             raise self.get_invalid_login_error()
-
-    def is_users(self, user: User) -> bool:
-        """Whether the system is there for ``user``."""
-        return user.landlord_id is not None or user.is_administrator
 
 
 class AccessCodeForm(Form):

@@ -12,10 +12,16 @@ from .access import is_staff, is_tenant
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+    from landlord_portal.models import User
 
 SIGN_IN = "my_home_sign_in"
 LANDING = "my_home"
 FORBIDDEN = gettext_lazy("It is not for the account that you signed in with.")
+
+
+def serves(user: User) -> bool:
+    """Whether the user is a tenant who registered, or one of the staff."""
+    return is_tenant(user) or is_staff(user)
 
 
 def context(request: HttpRequest) -> dict[str, Any]:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 from landlord_portal.sign_in import AccessCodeForm, PasswordForm, SignIn
 
-from .access import is_staff, is_tenant
 from .profile.confirming import plain_email
-
-if TYPE_CHECKING:
-    from landlord_portal.models import User
 
 
 class TenantPasswordForm(PasswordForm):
-    """For tenants and the housing association's staff alone, whose user name is an address."""
+    """For tenants and the housing association's staff, whose user name is an address."""
 
     error_messages: ClassVar[dict[str, Any]] = {
         "invalid_login": _("The email address or the password is wrong"),
@@ -34,10 +30,6 @@ class TenantPasswordForm(PasswordForm):
     def clean_username(self) -> str:
         """Return it as it is kept."""
         return plain_email(self.cleaned_data["username"])
-
-    def is_users(self, user: User) -> bool:
-        """Whether the user has an account here."""
-        return is_tenant(user) or is_staff(user)
 
 
 class TenantSignIn(SignIn):
