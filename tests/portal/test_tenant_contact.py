@@ -357,10 +357,11 @@ def test_call_from_asking_to_called(portal: PortalWorld) -> None:
     assert offered[0].strip() == "Tuesday 1 June 2027, 11:00 to 13:00"
     assert len(offered) == 3 + 4 * 4
     assert ask(tessa, when="2027-06-02T08:00:00+00:00").headers["Location"].endswith("messages/")
-    ask(taran, number="(07700) 900-402")
+    ask(taran, number="+44 (0)7700 900-402")
     rows = page_of(stella.get(f"{STAFF}calls/")).xpath("//tbody/tr")
     assert ["Taran" in row.text_content() for row in rows] == [True, False]
     assert "Tuesday 1 June 2027, 11:00 to 13:00" in rows[0].text_content()
+    assert rows[0].xpath(".//a/@href") == ["tel:+447700900-402"]
     [called] = rows[0].xpath(".//form/@action")
     assert stella.post(called).headers["Location"] == f"{STAFF}calls/"
     assert stella.post(called).status_code == 302
@@ -633,6 +634,22 @@ def test_staff_lose_nothing_when_the_tenant_ends_the_chat(portal: PortalWorld) -
     assert chat.lines.count() == 1
     at(portal, "2027-06-02T09:00:00+01:00")
     assert stella.get(f"{STAFF}chats/{chat.reference}/").status_code == 404
+
+
+def test_staff_lose_nothing_when_the_hours_end(portal: PortalWorld) -> None:
+    """Who answers a moment too late still has the answer, and is told that nobody got it."""
+    tessa, stella = signed_in(portal), signed_in(portal, STELLA)
+    chat = begin(tessa)
+    at(portal, "2027-06-01T16:59:59+01:00")
+    assert say(stella, chat, "In time", STAFF).status_code == 302
+    at(portal, "2027-06-01T17:00:00+01:00")
+    for text in ("A long answer", ""):
+        answer = say(stella, chat, text, STAFF)
+        assert "There is a problem" in text_of(answer)
+        assert text in text_of(answer)
+    assert "The chat is over" in text_of(stella.get(f"{STAFF}chats/{chat.reference}/"))
+    assert say(stella, chat, "In time", STAFF).status_code == 302
+    assert chat.lines.count() == 2
 
 
 def test_the_next_day_a_new_chat_begins(portal: PortalWorld) -> None:

@@ -43,11 +43,6 @@ def is_staffed(at: datetime) -> bool:
     return guide().chat.window.is_open(at) and AtChat.objects.filter(until__gt=at).exists()
 
 
-def goes_on(chat: Chat, at: datetime) -> bool:
-    """Whether a chat goes on, with somebody there to answer."""
-    return chat.goes_on(at) and is_staffed(at)
-
-
 def current(account: TenantAccount, at: datetime) -> Chat | None:
     """Return the chat that the account has at present."""
     return account.chats.filter(ended_at=None, closes_at__gt=at).first()
@@ -61,12 +56,11 @@ def is_waited_for(chat: Chat, at: datetime) -> bool:
     return bool(waiting) and at - waiting[0].written_at >= PATIENCE
 
 
-def begin(account: TenantAccount, text: str, once: str) -> Chat:
+def begin(account: TenantAccount, text: str, once: str, now: datetime) -> Chat:
     """Begin a chat with its first line, or add it to the one that goes on already."""
     known = ChatLine.objects.filter(chat__account=account, once=once).first()
     if known is not None:
         return known.chat
-    now = clock.now()
     closes_at = guide().chat.window.next_change(now)
     Chat.objects.filter(account=account, ended_at=None, closes_at__lte=now).update(ended_at=now)
     try:
@@ -85,16 +79,6 @@ def write(chat: Chat, text: str, once: str, staff: StaffAccount | None = None) -
     ChatLine.objects.get_or_create(
         chat=chat, once=once, defaults={"staff": staff, "text": text, "written_at": clock.now()}
     )
-
-
-def was_written(chat: Chat, once: str) -> bool:
-    """Whether a line is there already."""
-    return chat.lines.filter(once=once).exists()
-
-
-def typed(request: HttpRequest) -> str:
-    """Return what was typed and not sent, as lines of a chat are kept."""
-    return LineForm.base_fields["text"].to_python(request.POST.get("text", ""))
 
 
 def end(chat: Chat) -> None:
@@ -153,11 +137,11 @@ class BeginChat(TenantView, FormPage):
 
     def form_valid(self, form: FirstLineForm) -> HttpResponse:
         """Begin, or hand over to the contact form with what was typed."""
-        text = form.cleaned_data["text"]
-        if not is_staffed(clock.now()):
+        text, now = form.cleaned_data["text"], clock.now()
+        if not is_staffed(now):
             keep_draft(self.request, DRAFT, text)
             return redirect("write_message")
-        chat = begin(self.account, text, form.once())
+        chat = begin(self.account, text, form.once(), now)
         return redirect("chat", reference=chat.reference)
 
 
@@ -175,55 +159,83 @@ class ChatView(TenantView):
         return chat
 
 
-class ChatPage(ChatView, FormPage):
-    """What was written, and a form to write more while the chat goes on."""
+class ConversationPage(FormPage):
+    """What was written in a chat, and a form to write more while it goes on, for either side.
 
-    template_name = "tenant_services/contact/chat.html"
+    What is typed when the chat is over already is ``too_late``.
+    """
+
     form_class = LineForm
     heading = gettext_lazy("Live chat")
+    chat: Any
+    staff: StaffAccount | None = None
+
+    def get_success_url(self) -> str:
+        """Show the conversation from its last line."""
+        return f"{self.request.path}#latest"
+
+    def get_initial(self) -> dict[str, Any]:
+        """Keep what was typed when one looked for what is new."""
+        return {"text": draft(self.request, chat_draft(self.chat))}
+
+    def get_context_data(self, **named: Any) -> dict[str, Any]:
+        """Add the chat, and whether it is over."""
+        said = {"chat": self.chat, "is_over": not self.chat.goes_on(clock.now())}
+        return super().get_context_data(**said | named)
+
+    def post(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
+        """Look for what is new, if that is what was asked; keep what was typed meanwhile."""
+        if "look" in request.POST:
+            typed = LineForm.base_fields["text"].to_python(request.POST.get("text", ""))
+            keep_draft(request, chat_draft(self.chat), typed)
+            return redirect(self.get_success_url())
+        return super().post(request, *args, **named)
+
+    def may_write(self) -> bool:
+        """Whether the chat goes on."""
+        return bool(self.chat.goes_on(clock.now()))
+
+    def form_valid(self, form: LineForm) -> HttpResponse:
+        """Add the line, unless it is there already, or the chat is over."""
+        once = form.once(by=self.staff or "")
+        if not self.chat.lines.filter(once=once).exists():
+            if not self.may_write():
+                return self.too_late(form)
+            write(self.chat, form.cleaned_data["text"], once, self.staff)
+        keep_draft(self.request, chat_draft(self.chat), "")
+        return super().form_valid(form)
+
+    def too_late(self, form: LineForm) -> HttpResponse:
+        """Say what becomes of the line."""
+        raise NotImplementedError
+
+
+class ChatPage(ChatView, ConversationPage):
+    """The tenant's side of a chat."""
+
+    template_name = "tenant_services/contact/chat.html"
 
     def get_back(self) -> str:
         """Lead to all ways of contact."""
         return reverse("contact")
 
-    def get_success_url(self) -> str:
-        """Show the conversation from its last line."""
-        return reverse("chat", kwargs={"reference": self.chat.reference}) + "#latest"
-
-    def get_initial(self) -> dict[str, Any]:
-        """Keep what was typed when the tenant looked for what is new."""
-        return {"text": draft(self.request, chat_draft(self.chat))}
-
     def get_context_data(self, **named: Any) -> dict[str, Any]:
-        """Add the lines, and where the chat stands."""
+        """Say whether anybody answers."""
         now = clock.now()
         return super().get_context_data(**named) | {
-            "chat": self.chat,
-            "lines_written": self.chat.lines.all(),
-            "is_over": not self.chat.goes_on(now),
             "is_staffed": is_staffed(now),
             "is_waited_for": is_waited_for(self.chat, now),
             "enquiry": Enquiry.objects.filter(chat=self.chat).first(),
         }
 
-    def post(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
-        """Look for what is new, if that is what was asked; keep what was typed meanwhile."""
-        if "look" in request.POST:
-            keep_draft(request, chat_draft(self.chat), typed(request))
-            return redirect(self.get_success_url())
-        return super().post(request, *args, **named)
+    def may_write(self) -> bool:
+        """Whether the chat goes on, with somebody there to answer."""
+        return super().may_write() and is_staffed(clock.now())
 
-    def form_valid(self, form: LineForm) -> HttpResponse:
-        """Add the line, or hand over to the contact form with everything."""
-        text = form.cleaned_data["text"]
-        if not goes_on(self.chat, clock.now()):
-            if was_written(self.chat, form.once()):
-                return super().form_valid(form)
-            keep_draft(self.request, chat_draft(self.chat), text)
-            return redirect(f"{reverse('write_message')}?chat={self.chat.reference}")
-        write(self.chat, text, form.once())
-        keep_draft(self.request, chat_draft(self.chat), "")
-        return super().form_valid(form)
+    def too_late(self, form: LineForm) -> HttpResponse:
+        """Hand over to the contact form with everything."""
+        keep_draft(self.request, chat_draft(self.chat), form.cleaned_data["text"])
+        return redirect(f"{reverse('write_message')}?chat={self.chat.reference}")
 
 
 class EndChat(ChatView, View):

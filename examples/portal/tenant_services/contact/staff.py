@@ -5,6 +5,7 @@ They see what waits for them, with the name of whom it is from; what is closed i
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from demo_portal import clock
@@ -22,18 +23,18 @@ from django.utils.translation import gettext_lazy
 from django.views.generic import TemplateView, View
 
 from ..access import StaffView as AnyStaffView
-from .chats import LineForm, end, typed, was_written, write
-from .enquiries import chat_draft
+from .chats import ConversationPage, end
 from .guide import guide
 from .hours import opening
 from .models import AtChat, CallBack, Chat, Enquiry, EnquiryAnswer
-from .writing import SAYS, OnceForm, WrittenField, draft, keep_draft, opening_text
+from .writing import SAYS, OnceForm, WrittenField, opening_text
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
-    from django.http import HttpRequest, HttpResponse, HttpResponseBase
+    from django.http import HttpRequest, HttpResponse
 
     from ..models import StaffAccount
+    from .chats import LineForm
 
 
 class StaffView(AnyStaffView):
@@ -205,55 +206,26 @@ class BeThere(StaffView, View):
         return redirect("staff_chats")
 
 
-class StaffChat(StaffView, FormPage):
-    """What was written, and a form to answer. When its hours are over it is not there."""
+class StaffChat(StaffView, ConversationPage):
+    """The staff's side of a chat. An hour after closing time it is not there."""
 
     template_name = "tenant_services/contact/staff_chat.html"
-    form_class = LineForm
-    heading = gettext_lazy("Live chat")
 
     @cached_property
     def chat(self) -> Chat:
         """The chat of the address."""
-        known = Chat.objects.select_related("account__user").filter(closes_at__gt=clock.now())
+        earliest = clock.now() - timedelta(hours=1)
+        known = Chat.objects.select_related("account__user").filter(closes_at__gt=earliest)
         return get_object_or_404(known, reference=self.kwargs["reference"])
 
     def get_back(self) -> str:
         """Lead to the chats."""
         return reverse("staff_chats")
 
-    def get_success_url(self) -> str:
-        """Show the conversation from its last line."""
-        return reverse("staff_chat", kwargs={"reference": self.chat.reference}) + "#latest"
-
-    def get_initial(self) -> dict[str, Any]:
-        """Keep what was typed when one looked for what is new."""
-        return {"text": draft(self.request, chat_draft(self.chat))}
-
-    def get_context_data(self, **named: Any) -> dict[str, Any]:
-        """Add the lines."""
-        return super().get_context_data(**named) | {
-            "chat": self.chat,
-            "lines_written": self.chat.lines.all(),
-            "is_over": self.chat.ended_at is not None,
-        }
-
-    def post(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
-        """Look for what is new, if that is what was asked; keep what was typed meanwhile."""
-        if "look" in request.POST:
-            keep_draft(request, chat_draft(self.chat), typed(request))
-            return redirect(self.get_success_url())
-        return super().post(request, *args, **named)
-
-    def form_valid(self, form: LineForm) -> HttpResponse:
-        """Add the line, unless the chat is over."""
-        once = form.once(by=self.staff)
-        if self.chat.ended_at is not None and not was_written(self.chat, once):
-            form.add_error(None, _("The chat is over, so this was not sent"))
-            return self.form_invalid(form)
-        write(self.chat, form.cleaned_data["text"], once, self.staff)
-        keep_draft(self.request, chat_draft(self.chat), "")
-        return super().form_valid(form)
+    def too_late(self, form: LineForm) -> HttpResponse:
+        """Say so, and keep the words where they were typed."""
+        form.add_error(None, _("The chat is over, so this was not sent"))
+        return self.form_invalid(form)
 
 
 class StaffEndChat(StaffView, View):
