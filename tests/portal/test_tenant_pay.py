@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import subprocess
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,7 @@ from tenant_services.payments.pay_models import CardPayment
 from tenant_services.payments.provider import payment_provider
 from tenant_services.profile.customers_sql import tenants
 from tenant_world import GARAGE, HOME, TARAN, TARANS, TESSA, change_customers, signed_in
+from test_security import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -778,15 +780,24 @@ def test_no_log_tells_of_payers(
     assert KEY not in caplog.text
 
 
-def test_portal_that_is_served_has_a_provider(client: Client) -> None:
-    """Where the settings name none, one that pretends runs as long as the portal."""
+def test_portal_that_is_served_has_a_provider(portal: PortalWorld, client: Client) -> None:
+    """Where the settings name none, one that pretends runs as long, and commands can find it."""
     before = (settings.PORTAL_PAY_API, settings.PORTAL_PAY_KEY, settings.PORTAL_PAY_PAGES)
+    said = StringIO()
     try:
-        with Serve()._provider():
-            payment, page = begin(client)
-            client.get(choose(page, "pay"))
+        with Serve(stdout=said)._provider():  # type: ignore[arg-type]
+            choose(begin(client)[1], "pay")
+            told = dict(re.findall(r"(PORTAL_PAY_[A-Z]+)=(\S+)", said.getvalue()))
+            command_line = run(portal.home, "manage.py", "reconcile_payments", **told)
+            done = subprocess.run(**command_line, stdout=subprocess.PIPE, check=True)
+            assert done.stdout == "1 finished, 0 still open\n"
             assert entries() == [1234]
             payment, page = begin(client)
-        assert DO_NOT_PAY["en"] in text_of(client.get(page_of(payment)))
+            client.get(choose(page, "pay"))
+            other, _page = begin(client)
+        assert DO_NOT_PAY["en"] in text_of(client.get(page_of(other)))
     finally:
         settings.PORTAL_PAY_API, settings.PORTAL_PAY_KEY, settings.PORTAL_PAY_PAGES = before
+    for name, *args in (["reconcile_payments"], ["refund_payment", str(payment.pk), "1"]):
+        with pytest.raises(CommandError, match="PORTAL_PAY_API is not set"):
+            command(name, *args)

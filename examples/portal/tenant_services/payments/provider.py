@@ -127,7 +127,7 @@ def _opened(api: str, key: str, pages: tuple[str, ...], seconds: float) -> Payme
 def payment_provider() -> PaymentProvider:
     """Return the provider that the settings name."""
     if not settings.PORTAL_PAY_API:
-        raise ProviderUnavailableError
+        raise ProviderUnavailableError("PORTAL_PAY_API is not set; `serve` says what to set")
     return _opened(
         settings.PORTAL_PAY_API,
         settings.PORTAL_PAY_KEY,

@@ -64,4 +64,9 @@ class Command(BaseCommand):
         with running(settings.PORTAL_PAY_KEY, now=lambda: clock.now().timestamp()) as provider:
             settings.PORTAL_PAY_API = provider.pay.address
             settings.PORTAL_PAY_PAGES = [provider.pay.address]
+            self.stdout.write(
+                "For reconcile_payments and refund_payment to find its pretend payment provider: "
+                f"export PORTAL_PAY_API={provider.pay.address} "
+                f"PORTAL_PAY_PAGES={provider.pay.address} PORTAL_PAY_KEY={settings.PORTAL_PAY_KEY}"
+            )
             yield

@@ -20,7 +20,8 @@ class Command(BaseCommand):
         try:
             found = paying.reconcile()
         except ProviderError as error:
-            raise CommandError("the payment provider cannot be asked now; try again") from error
+            why = str(error) or "try again"
+            raise CommandError(f"the payment provider cannot be asked now: {why}") from error
         self.stdout.write(f"{found.finished} finished, {found.waiting} still open")
         if found.flagged or found.unknown:
             raise CommandError(

@@ -47,8 +47,9 @@ class Command(BaseCommand):
         except ProviderRefusedError as error:
             raise CommandError(f"the provider refused: {error}") from error
         except ProviderUnavailableError as error:
-            raise CommandError(
+            why = str(error) or (
                 "whether it was begun is not known: look at the provider's own list of refunds "
                 "before trying again"
-            ) from error
+            )
+            raise CommandError(why) from error
         self.stdout.write("paid back" if begun.done else "on its way back")
