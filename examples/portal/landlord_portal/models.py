@@ -157,14 +157,34 @@ class Phone(Device):
         return codes.try_code(self, token) is None
 
 
-class Notice(models.Model):
-    """An entry of the tab 'Updates', in both languages."""
+class InBothLanguages(models.Model):
+    """Something to be read, in English and in Welsh."""
 
-    release = models.CharField(max_length=20, unique=True)
     title_en = models.CharField(max_length=200)
     title_cy = models.CharField(max_length=200)
     body_en = models.TextField()
     body_cy = models.TextField()
+
+    class Meta:
+        """No table of its own."""
+
+        abstract = True
+
+    @property
+    def title(self) -> str:
+        """The title in the language in use."""
+        return self.title_cy if get_language() == "cy" else self.title_en
+
+    @property
+    def body(self) -> str:
+        """The text in the language in use."""
+        return self.body_cy if get_language() == "cy" else self.body_en
+
+
+class Notice(InBothLanguages):
+    """An entry of the tab 'Updates'."""
+
+    release = models.CharField(max_length=20, unique=True)
     published_at = models.DateTimeField()
     effective_on = models.DateField()
     affects_automation = models.BooleanField(default=False)
@@ -180,16 +200,6 @@ class Notice(models.Model):
     def __str__(self) -> str:
         """The release number."""
         return self.release
-
-    @property
-    def title(self) -> str:
-        """The title in the language in use."""
-        return self.title_cy if get_language() == "cy" else self.title_en
-
-    @property
-    def body(self) -> str:
-        """The text in the language in use."""
-        return self.body_cy if get_language() == "cy" else self.body_en
 
 
 class NoticeRead(models.Model):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from django.db import models
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+from landlord_portal.models import InBothLanguages
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -178,17 +178,13 @@ class CallBack(models.Model):
         return f"call-back {self.pk}"
 
 
-class TenantNotice(models.Model):
+class TenantNotice(InBothLanguages):
     """Something that tenants are told, on every day from ``shown_from`` to ``shown_until``.
 
     It is for tenancies of ``kinds`` in ``localities``; an empty list means every one. A planned
     downtime has the instants of its closure.
     """
 
-    title_en = models.CharField(max_length=200)
-    title_cy = models.CharField(max_length=200)
-    body_en = models.TextField()
-    body_cy = models.TextField()
     kinds = models.JSONField(default=list)
     localities = models.JSONField(default=list)
     shown_from = models.DateField()
@@ -214,13 +210,3 @@ class TenantNotice(models.Model):
     def __str__(self) -> str:
         """Which one."""
         return f"notice {self.pk}"
-
-    @property
-    def title(self) -> str:
-        """The title in the language in use."""
-        return self.title_cy if get_language() == "cy" else self.title_en
-
-    @property
-    def body(self) -> str:
-        """The text in the language in use."""
-        return self.body_cy if get_language() == "cy" else self.body_en
