@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,10 +14,13 @@ import portal_world
 import pytest
 from django.conf import settings
 from django.core import mail
+from django.db import connections
 from landlord_portal.management.commands.seed_demo import PASSWORD
 from sqlalchemy import create_engine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from browser_world import Visits
     from django.test import Client
     from playwright.sync_api import Page
@@ -108,6 +114,26 @@ def change_customers(*statements: Any) -> None:
 
 stuck_customers = partial(portal_world.stuck, "PORTAL_CUSTOMERS")
 """Let it keep everybody waiting."""
+
+
+def wait(portal: PortalWorld, span: timedelta) -> None:
+    """Let time pass, and a second."""
+    portal.clock.move_to(portal.clock.now() + span + timedelta(seconds=1))
+
+
+def at_once(send: Callable[[], Any], many: int = 4) -> list[Any]:
+    """Return what each of several threads is answered when they send the same at once."""
+    gate = threading.Barrier(many)
+
+    def one(_n: int) -> Any:
+        try:
+            gate.wait()
+            return send()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(many) as pool:
+        return list(pool.map(one, range(many)))
 
 
 # --- opening an account -----------------------------------------------------------------------

@@ -65,7 +65,6 @@ def test_other_numbers_get_no_message(typed: str) -> None:
 def a_registration(portal: PortalWorld, number: str) -> Registration:
     """Return a registration whose code was sent."""
     made = Registration.objects.create(
-        browser=number,
         person="P1",
         email="x@y.example",
         telephone=number,
@@ -116,6 +115,37 @@ def test_wrong_tries_at_once_are_all_counted(portal: PortalWorld) -> None:
     for thread in threads:
         thread.join()
     assert sum("not the one" in result for result in results) == confirming.TRIES_AT_CODE
+
+
+@pytest.mark.parametrize(
+    ("sent", "problem"),
+    [(1, confirming.NOT_SENT), (confirming.SENT_A_DAY, confirming.TOO_MANY)],
+)
+def test_what_cannot_be_sent_takes_nothing_away(
+    portal: PortalWorld, monkeypatch: pytest.MonkeyPatch, sent: int, problem: Any
+) -> None:
+    """A code that is here already counts, though another cannot be sent or was one too many."""
+    made = a_registration(portal, "+44 7700 900557")
+    for _ in range(sent - 1):
+        portal.clock.move_to(portal.clock.now() + confirming.PAUSE)
+        assert confirming.send_code(made, made.telephone) is None
+    code = portal.code
+    portal.clock.move_to(portal.clock.now() + confirming.PAUSE)
+    with monkeypatch.context() as patched:
+        patched.setattr("portal_world.Drawer.send", refuse)
+        assert confirming.send_code(made, made.telephone) == problem
+    assert confirming.try_code(made, made.telephone, code) is None
+
+
+def test_tries_at_a_code_that_is_locked_do_not_lock_the_number(portal: PortalWorld) -> None:
+    """Who goes on typing after the fifth wrong code can still have another one sent."""
+    made = a_registration(portal, "+44 7700 900558")
+    wrong = f"{(int(portal.code) + 1) % 1_000_000:06d}"
+    for _ in range(confirming.TRIES_AT_NUMBER + 1):
+        assert confirming.try_code(made, made.telephone, wrong)
+    portal.clock.move_to(portal.clock.now() + confirming.PAUSE)
+    assert confirming.send_code(made, made.telephone) is None
+    assert confirming.try_code(made, made.telephone, portal.code) is None
 
 
 # --- e-mails over a real connection ---------------------------------------------------------------
@@ -227,14 +257,15 @@ def test_header_of_somebody_elses_making_is_refused() -> None:
             EmailMessage(subject, "x", to=[address]).message()
 
 
+def refuse(*_args: object) -> None:
+    """Send nothing, and say to whom."""
+    raise RuntimeError("+44 7700 900401 is barred")
+
+
 def test_text_message_that_is_not_taken_is_said_without_a_number(
     portal: PortalWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever goes wrong with whoever sends text messages, the log does not name the number."""
-
-    def refuse(*_args: object) -> None:
-        raise RuntimeError("+44 7700 900401 is barred")
-
     monkeypatch.setattr("portal_world.Drawer.send", refuse)
     with pytest.raises(NotSentError):
         send_sms("+44 7700 900401", "text")

@@ -24,6 +24,7 @@ from tenant_world import (
     TARAN,
     TESSA,
     UNA,
+    at_once,
     change_customers,
     give_code,
     give_password,
@@ -31,6 +32,7 @@ from tenant_world import (
     register,
     signed_in,
     stuck_customers,
+    wait,
 )
 
 if TYPE_CHECKING:
@@ -71,11 +73,6 @@ def text_of(answer: Any) -> str:
     return " ".join(main.text_content().split())
 
 
-def wait(portal: PortalWorld, span: timedelta) -> None:
-    """Let time pass."""
-    portal.clock.move_to(portal.clock.now() + span + timedelta(seconds=1))
-
-
 # --- the telephone --------------------------------------------------------------------------------
 
 
@@ -99,6 +96,17 @@ def test_number_counts_when_the_code_is_typed_in(portal: PortalWorld, outbox: Ou
     assert not Change.objects.exists()
     give_password(portal.client(), TESSA)
     assert portal.messages[-1][0] == NEW
+
+
+def test_clicks_on_a_right_code_all_say_that_it_was_changed(portal: PortalWorld) -> None:
+    """Of two clicks the browser shows what the second is answered with: never an error."""
+    client = signed_in(portal)
+    ask(client, TELEPHONE, NEW)
+    [code] = [text[:6] for number, text in portal.messages if number == NEW]
+    answered = at_once(lambda: client.post(CODE, {"code": code}))
+    assert [answer.headers.get("Location") for answer in answered] == [DETAILS] * 4
+    assert in_account() == on_record() == (NEW, TESSA)
+    assert [number for number, _text in portal.messages].count(OLD) == 3
 
 
 def test_wrong_and_old_codes_change_nothing(portal: PortalWorld) -> None:

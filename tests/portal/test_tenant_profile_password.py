@@ -278,9 +278,9 @@ def test_e_mail_that_cannot_be_sent_is_said(portal: PortalWorld, outbox: Outbox)
     with patch.object(EmailBackend, "send_messages", side_effect=TimeoutError):
         pages = [
             "We could not send it" in ask(portal.client(), address).content.decode()
-            for address in (TESSA, "x@y.example")
+            for address in [TESSA, "x@y.example"] * (SENT_A_DAY + 1)
         ]
-    assert pages == [True, True]
+    assert all(pages)
     ask(portal.client())
     assert len(outbox.to(TESSA)) == 1
 

@@ -21,6 +21,7 @@ from landlord_portal.models import Phone, User
 from lxml import html  # type: ignore[import-untyped]
 from sqlalchemy import make_url
 from tenant_services.models import TenantAccount
+from tenant_services.profile import confirming
 from tenant_services.profile import customers_sql as sql
 from tenant_services.profile.confirming import CODE_LASTS, LINK_LASTS, PAUSE, TRIES_AT_CODE
 from tenant_services.profile.customers import customer_directory
@@ -35,6 +36,7 @@ from tenant_world import (
     UNA,
     UNAS_TELEPHONE,
     answers,
+    at_once,
     begin,
     change_customers,
     confirm_telephone,
@@ -44,6 +46,7 @@ from tenant_world import (
     outbox,
     register,
     stuck_customers,
+    wait,
 )
 from test_security import run
 
@@ -299,7 +302,7 @@ def test_guesses_at_a_tenancy_are_counted_whoever_makes_them(portal: PortalWorld
         assert NO_MATCH in begin(portal.client(), name=f"Guess {n}").content.decode()
     assert begin(portal.client()).status_code == 429
     assert begin(portal.client(), reference="t-300001 ").status_code == 429
-    portal.clock.move_to(portal.clock.now() + timedelta(hours=24, seconds=1))
+    wait(portal, timedelta(hours=24))
     assert begin(portal.client()).status_code == 302
 
 
@@ -412,7 +415,7 @@ def test_steps_are_taken_in_order(portal: PortalWorld, path: str, first: str) ->
         assert client.post(f"{REGISTER}{path}").headers["Location"] == later
     client.post(f"{REGISTER}contact/", contacts())
     assert client.get(f"{REGISTER}email/").headers["Location"] == f"{REGISTER}code/"
-    assert client.post(f"{REGISTER}email/").headers["Location"] == f"{REGISTER}email/"
+    assert client.post(f"{REGISTER}email/").headers["Location"] == f"{REGISTER}code/"
 
 
 def test_link_comes_after_the_code(portal: PortalWorld, outbox: Outbox) -> None:
@@ -457,6 +460,28 @@ def test_second_click_sends_nothing_twice(portal: PortalWorld, outbox: Outbox) -
     assert Registration.objects.count() == 1
 
 
+def test_clicks_on_a_right_code_all_go_on(portal: PortalWorld, outbox: Outbox) -> None:
+    """Of two clicks the browser shows what the second is answered with: never an error."""
+    client = portal.client()
+    begin(client)
+    client.post(f"{REGISTER}contact/", contacts())
+    answered = at_once(lambda: client.post(f"{REGISTER}code/", {"code": portal.code}))
+    assert [answer.headers.get("Location") for answer in answered] == [f"{REGISTER}email/"] * 4
+    assert len(outbox.sent) == 1
+
+
+def test_what_was_entered_is_there_on_the_way_back(portal: PortalWorld) -> None:
+    """Who goes back to mend a number or an address finds both, and chooses the password again."""
+    client = portal.client()
+    begin(client)
+    client.post(f"{REGISTER}contact/", contacts(email="Una.Typo@people.example"))
+    page = html.fromstring(client.get(f"{REGISTER}contact/").content)
+    typed = {field.get("name"): field.get("value") for field in page.xpath("//main//input")}
+    assert typed["email"] == "una.typo@people.example"
+    assert typed["telephone"] == UNAS_TELEPHONE
+    assert not typed["password"]
+
+
 def test_link_opens_one_account_however_often_it_is_used(
     portal: PortalWorld, outbox: Outbox
 ) -> None:
@@ -493,11 +518,38 @@ def test_two_registrations_of_one_person_open_one_account(
         begin(client)
         confirm_telephone(portal, client, email=email)
         links.append(outbox.link(email))
-        portal.clock.move_to(portal.clock.now() + PAUSE + timedelta(seconds=1))
+        wait(portal, PAUSE)
     first = portal.client().post(links[1], {"password": SECRET})
     second = portal.client().post(links[0], {"password": SECRET})
     assert [first.headers["Location"], second.headers["Location"]] == [SIGN_IN, NOT_OPENED]
     assert TenantAccount.objects.filter(person="P1003").count() == 1
+
+
+def test_contact_that_is_entered_meanwhile_is_not_confirmed(
+    portal: PortalWorld, outbox: Outbox
+) -> None:
+    """What is on its way to an outsider's own contacts confirms none that took their place."""
+    outsider = portal.client()
+    begin(outsider)
+    outsider.post(f"{REGISTER}contact/", contacts(email=ELSE, telephone="07700 900777"))
+    before = Registration.objects.get()
+    outsider.post(f"{REGISTER}contact/", contacts(email=ELSE))
+    wait(portal, PAUSE)
+    confirming.send_code(before, before.telephone)
+    code = [text[:6] for number, text in portal.messages if number == ELSES][-1]
+    assert outsider.post(f"{REGISTER}code/", {"code": code}).status_code == 200
+    assert Registration.objects.get().telephone_confirmed_at is None
+    wait(portal, PAUSE)
+    confirm_telephone(portal, outsider, email=ELSE, telephone="07700 900777")
+    before = Registration.objects.get()
+    sent: list[str] = []
+    wait(portal, PAUSE)
+    outsider.post(f"{REGISTER}contact/", contacts(telephone="07700 900777"))
+    wait(portal, PAUSE)
+    confirming.send_link(before, ELSE, sent.append)
+    for token in sent:
+        assert outsider.get(f"{REGISTER}confirm/{token}/").status_code == 404
+    assert outsider.get(outbox.link(UNA)).status_code == 200
 
 
 # --- codes and links ----------------------------------------------------------------------------
@@ -514,7 +566,7 @@ def test_code_takes_five_tries_and_ten_minutes(portal: PortalWorld) -> None:
         page = client.post(f"{REGISTER}code/", {"code": wrong}).content.decode()
         assert "not the one that we sent" in page
     assert "too many wrong" in client.post(f"{REGISTER}code/", {"code": right}).content.decode()
-    portal.clock.move_to(portal.clock.now() + PAUSE + timedelta(seconds=1))
+    wait(portal, PAUSE)
     client.post(f"{REGISTER}code/", {"again": "yes"})
     assert portal.code != right or len(portal.messages) == 2
     portal.clock.move_to(portal.clock.now() + CODE_LASTS)
@@ -548,7 +600,7 @@ def test_code_of_one_registration_is_none_of_another(portal: PortalWorld) -> Non
         begin(client)
         client.post(f"{REGISTER}contact/", contacts())
         codes.append(portal.code)
-        portal.clock.move_to(portal.clock.now() + PAUSE + timedelta(seconds=1))
+        wait(portal, PAUSE)
     if codes[0] != codes[1]:
         answer = clients[0].post(f"{REGISTER}code/", {"code": codes[1]})
         assert answer.status_code == 200
@@ -571,12 +623,27 @@ def test_link_lasts_a_day(portal: PortalWorld, outbox: Outbox) -> None:
     assert not has_account()
 
 
+def test_link_lasts_a_day_whoever_else_registers(portal: PortalWorld, outbox: Outbox) -> None:
+    """A link that was sent long after the registration began lasts as long as the e-mail says."""
+    client = portal.client()
+    begin(client)
+    confirm_telephone(portal, client)
+    portal.clock.move_to(portal.clock.now() + TIME - timedelta(minutes=1))
+    client.post(f"{REGISTER}email/")
+    portal.clock.move_to(portal.clock.now() + LINK_LASTS - timedelta(minutes=1))
+    other = portal.client()
+    begin(other)
+    other.post(f"{REGISTER}contact/", contacts(email=ELSE))
+    link = outbox.link(UNA)
+    assert portal.client().post(link, {"password": SECRET}).headers["Location"] == SIGN_IN
+
+
 def test_what_nobody_finished_is_forgotten(portal: PortalWorld, outbox: Outbox) -> None:
     """A day later the session leads to the start, and the next registration clears it away."""
     client = portal.client()
     begin(client)
     client.post(f"{REGISTER}contact/", contacts(email=ELSE))
-    portal.clock.move_to(portal.clock.now() + TIME + timedelta(seconds=1))
+    wait(portal, TIME)
     assert client.get(f"{REGISTER}code/").headers["Location"] == REGISTER
     begin(client)
     client.post(f"{REGISTER}contact/", contacts())
@@ -685,7 +752,7 @@ def test_contacts_that_cannot_be_are_said_at_their_field(
     assert links == [f"#id_{field}"]
     assert SECRET not in answer.content.decode()
     assert portal.messages == []
-    assert not Registration.objects.exists()
+    assert not Registration.objects.exclude(email="", telephone="", password="").exists()
 
 
 def test_session_that_somebody_else_knows_is_left(portal: PortalWorld) -> None:

@@ -69,13 +69,12 @@ def send_code(record: Unconfirmed, number: str) -> Promise | str | None:
     Of two clicks one sends.
     """
     code = f"{secrets.randbelow(1_000_000):06d}"
-    if not _claim(record, "code", _hashed("code", f"{record.pk}:{code}")):
-        return None
     text = gettext(
         "%(code)s is your code to confirm this number for tenant services. Type it in within "
         "10 minutes. Tell it to nobody, and ignore it if you did not ask for it."
     )
-    return _send(record, "code", number, lambda: send_sms(number, text % {"code": code}))
+    fresh = {"code_hash": _hashed("code", f"{record.pk}:{code}"), "code_tries": 0}
+    return _send(record, "code", fresh, number, lambda: send_sms(number, text % {"code": code}))
 
 
 def try_code(record: Unconfirmed, number: str, typed: str) -> Promise | str | None:
@@ -86,10 +85,10 @@ def try_code(record: Unconfirmed, number: str, typed: str) -> Promise | str | No
     expired = clock.now() - CODE_LASTS
     if not rows.filter(code_sent_at__gt=expired).exclude(code_hash="").exists():
         return PROBLEMS[Verdict.EXPIRED]
+    if not rows.filter(code_tries__lt=TRIES_AT_CODE).update(code_tries=F("code_tries") + 1):
+        return PROBLEMS[Verdict.LOCKED]
     at_number = f"code:{digest(number)}"
     if not use_try(at_number, TRIES_AT_NUMBER):
-        return PROBLEMS[Verdict.LOCKED]
-    if not rows.filter(code_tries__lt=TRIES_AT_CODE).update(code_tries=F("code_tries") + 1):
         return PROBLEMS[Verdict.LOCKED]
     hashed = _hashed("code", f"{record.pk}:{typed}")
     sent = rows.values_list("code_hash", flat=True).first() or ""
@@ -106,9 +105,7 @@ def send_link(
 ) -> Promise | str | None:
     """Give ``send`` a fresh token for ``record`` to be sent; return what is wrong, or None."""
     token = secrets.token_urlsafe(32)
-    if not _claim(record, "link", link_hash(token)):
-        return None
-    return _send(record, "link", address, lambda: send(token))
+    return _send(record, "link", {"link_hash": link_hash(token)}, address, lambda: send(token))
 
 
 def link_hash(token: str) -> str:
@@ -120,25 +117,22 @@ def _hashed(what: str, text: str) -> str:
     return salted_hmac(f"tenant_services.{what}", text, algorithm="sha256").hexdigest()
 
 
-def _claim(record: Unconfirmed, what: str, hashed: str) -> bool:
-    """Keep what is about to be sent, unless the same was sent a moment ago; whether it was kept."""
-    now = clock.now()
-    at = f"{what}_sent_at"
-    free = Q(**{at: None}) | Q(**{f"{at}__lte": now - PAUSE})
-    kept = {f"{what}_hash": hashed, at: now}
-    if what == "code":
-        kept["code_tries"] = 0
-    return bool(_rows(record).filter(free).update(**kept))
-
-
 def _rows(record: Unconfirmed) -> QuerySet[Any]:
-    """Return the record as it is now, which another request may be changing."""
-    return type(record)._default_manager.filter(pk=record.pk)  # type: ignore[attr-defined, no-any-return]
+    """Return the record as it is now, if another request did not change what is confirmed."""
+    same = {"pk": record.pk, **record.contacts}
+    return type(record)._default_manager.filter(**same)  # type: ignore[attr-defined, no-any-return]
 
 
 def _send(
-    record: Unconfirmed, what: str, to: str, send: Callable[[], None]
+    record: Unconfirmed, what: str, fresh: dict[str, Any], to: str, send: Callable[[], None]
 ) -> Promise | str | None:
+    """Keep what is ``fresh`` and send it, unless one was sent a moment ago."""
+    now, at, rows = clock.now(), f"{what}_sent_at", _rows(record)
+    fresh = fresh | {at: now}
+    before = rows.values(*fresh).first()
+    free = Q(**{at: None}) | Q(**{f"{at}__lte": now - PAUSE})
+    if not rows.filter(free).update(**fresh):
+        return None
     limits = {
         f"sent:{digest(to)}": SENT_A_DAY,
         f"asked:{digest(record.asker)}": ASKED_A_DAY,
@@ -151,6 +145,7 @@ def _send(
         except NotSentError:
             give_back(*limits)
             problem = NOT_SENT
-    if problem:
-        _rows(record).update(**{f"{what}_hash": "", f"{what}_sent_at": None})
+    if problem and before:
+        # What was sent before is still as good as it was.
+        rows.filter(**fresh).update(**before)
     return problem

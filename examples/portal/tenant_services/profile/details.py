@@ -19,6 +19,7 @@ from django.db import IntegrityError, transaction
 from django.http import Http404
 from django.shortcuts import redirect
 from django.urls import reverse, reverse_lazy
+from django.utils.functional import cached_property
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views import View
@@ -31,13 +32,16 @@ from . import confirming
 from .confirming import mobile, plain_email
 from .customers import customer_directory
 from .fields import Email, Mobile, OwnPassword
-from .messages import HELPLINE, send_email, tell, tell_by_sms
+from .messages import HELPLINE, if_not_you, send_email, tell, tell_by_sms
 from .models import Change
-from .registration import CodeForm, link_is_dead
+from .pages import CodePage, link_is_dead
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse, HttpResponseBase
+    from django.utils.functional import Promise
+
+    from .customers import Customer
 
 WRONG_PASSWORDS: Final = 5
 TELEPHONE, EMAIL = Change.Kind.TELEPHONE, Change.Kind.EMAIL
@@ -57,6 +61,26 @@ class DetailsView(TenantView):
         phone = Phone.objects.filter(user=self.request.user).order_by("pk")[0]
         return phone.number
 
+    @cached_property
+    def customer(self) -> Customer | None:
+        """What the customer directory says of the user."""
+        return customer_directory().customer(self.account.person)
+
+    def own(self) -> dict[str, str]:
+        """Return how the account has it that the user is reached."""
+        return {TELEPHONE: self.telephone, EMAIL: self.request.user.email}
+
+    def others(self) -> dict[str, str]:
+        """Return what the directory has that differs from what the account has."""
+        if self.customer is None:
+            return {}
+        kept = {
+            TELEPHONE: mobile(self.customer.telephone) or self.customer.telephone,
+            EMAIL: plain_email(self.customer.email),
+        }
+        own = self.own()
+        return {kind: value for kind, value in kept.items() if value != own[kind]}
+
 
 class Details(DetailsView, TemplateView):
     """What is on record."""
@@ -65,18 +89,12 @@ class Details(DetailsView, TemplateView):
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
         """Add it, and what waits to be confirmed."""
-        customer = customer_directory().customer(self.account.person)
-        email, telephone = self.request.user.email, self.telephone
-        others = [] if customer is None else [customer.telephone, customer.email]
-        if customer and mobile(customer.telephone) == telephone:
-            others.remove(customer.telephone)
-        if customer and plain_email(customer.email) == email:
-            others.remove(customer.email)
+        user = self.request.user
         return super().get_context_data(**named) | {
-            "name": customer.name if customer else self.request.user.full_name,
-            "telephone": telephone,
-            "email": email,
-            "others": [other for other in others if other],
+            "name": self.customer.name if self.customer else user.full_name,
+            "telephone": self.telephone,
+            "email": user.email,
+            "others": [other for other in self.others().values() if other],
             "waiting": {change.kind: change for change in self.changes()},
         }
 
@@ -112,10 +130,6 @@ class AskForChange(DetailsView, FormPage):
     kind: Change.Kind
     success_url = reverse_lazy("profile")
 
-    def is_on_record(self, value: str) -> bool:
-        """Whether there is nothing to change."""
-        raise NotImplementedError
-
     def send(self, change: Change) -> Any:
         """Send what confirms it; return what is wrong."""
         raise NotImplementedError
@@ -135,7 +149,7 @@ class AskForChange(DetailsView, FormPage):
             return self.form_invalid(form)
         give_back(at_account)
         value = form.cleaned_data["value"]
-        if self.is_on_record(value):
+        if value == self.own()[self.kind] and self.kind not in self.others():
             form.add_error("value", gettext("This is what we have on record already"))
             return self.form_invalid(form)
         change, is_new = self.keep(value)
@@ -177,11 +191,6 @@ class ChangeTelephone(AskForChange):
         """Return to what is on record."""
         return reverse("profile")
 
-    def is_on_record(self, value: str) -> bool:
-        """Whether both we and the directory have it."""
-        customer = customer_directory().customer(self.account.person)
-        return value == self.telephone and (not customer or mobile(customer.telephone) == value)
-
     def send(self, change: Change) -> Any:
         """Send the code."""
         return confirming.send_code(change, change.value)
@@ -207,12 +216,6 @@ class ChangeEmail(AskForChange):
     form_class = EmailForm
     heading = _("Change your email address")
     success = _("We have sent a link to the new address. Open it within 24 hours")
-
-    def is_on_record(self, value: str) -> bool:
-        """Whether both we and the directory have it."""
-        customer = customer_directory().customer(self.account.person)
-        on_record = not customer or plain_email(customer.email) == value
-        return value == self.request.user.email and on_record
 
     def send(self, change: Change) -> Any:
         """Send the link; or, to an address that somebody else signs in with, that it is in use."""
@@ -253,59 +256,46 @@ class ChangeEmail(AskForChange):
                 gettext(
                     "Somebody, we hope you, asked to change your email address for tenant services."
                 ),
-                gettext("If it was not you, call us at once on %(number)s.") % {"number": HELPLINE},
+                if_not_you(),
             ),
         )
 
 
-class ConfirmTelephone(DetailsView, FormPage):
+class ConfirmTelephone(DetailsView, CodePage):
     """Type in the code that went to the new number."""
 
-    template_name = "tenant_services/profile/code.html"
-    form_class = CodeForm
-    heading = _("Enter the code that we sent you")
     success = _("Your mobile phone number was changed")
     success_url = reverse_lazy("profile")
 
     def dispatch(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
         """Answer who has asked for a change."""
-        self.request = request
-        self.change: Any = None
         if self.may_enter(request.user):
-            self.change = self.changes().filter(kind=TELEPHONE).first()
-            if self.change is None:
+            self.record = self.changes().filter(kind=TELEPHONE).first()
+            if self.record is None:
                 return redirect("profile")
         return super().dispatch(request, *args, **named)
 
-    def post(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
-        """Take the code, or send another."""
-        if "again" not in request.POST:
-            return super().post(request, *args, **named)
-        problem = confirming.send_code(self.change, self.change.value)
-        if problem:
-            context = self.get_context_data(form=CodeForm(), problem=problem)
-            return self.render_to_response(context)
-        messages.success(request, gettext("We have sent a new code"))
-        return redirect("confirm_telephone")
+    @property
+    def number(self) -> str:
+        """The new number."""
+        return str(self.record.value)
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
-        """Say where it went."""
-        about = {"number": self.change.value, "change": self.change}
-        return super().get_context_data(**named) | about
+        """Offer to cancel it."""
+        return super().get_context_data(**named) | {"change": self.record}
 
-    def form_valid(self, form: Any) -> HttpResponse:
+    def confirm(self, code: str) -> Promise | str | None:
         """Write it to the account and to the directory, or to neither."""
-        change, old = self.change, self.telephone
+        old = self.telephone
         # The code is not used up when the directory does not take the number.
         with transaction.atomic():
-            problem = confirming.try_code(change, change.value, form.cleaned_data["code"])
-            if not problem and Change.objects.filter(pk=change.pk).delete()[0]:
-                Phone.objects.filter(user=self.request.user).update(number=change.value)
-                customer_directory().change_telephone(self.account.person, change.value)
-        if problem:
-            form.add_error("code", str(problem))
-            return self.form_invalid(form)
-        if old != change.value:
+            problem = confirming.try_code(self.record, self.number, code)
+            if problem:
+                return problem
+            Change.objects.filter(pk=self.record.pk).delete()
+            Phone.objects.filter(user=self.request.user).update(number=self.number)
+            customer_directory().change_telephone(self.account.person, self.number)
+        if old != self.number:
             tell_by_sms(
                 old,
                 lambda: (
@@ -316,7 +306,12 @@ class ConfirmTelephone(DetailsView, FormPage):
                     % {"number": HELPLINE}
                 ),
             )
-        return super().form_valid(form)
+        return None
+
+    def is_confirmed(self) -> bool:
+        """Whether another click was first."""
+        gone = not Change.objects.filter(pk=self.record.pk).exists()
+        return gone and self.telephone == self.number
 
 
 class ConfirmEmail(DetailsView, FormPage):
@@ -328,12 +323,11 @@ class ConfirmEmail(DetailsView, FormPage):
     button = _("Confirm")
     success = _("Your email address was changed. Sign in with it from now on")
     success_url = reverse_lazy("profile")
+    change: Any
     kwargs: dict[str, Any]
 
     def dispatch(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
         """Answer while the link counts."""
-        self.request = request
-        self.change: Any = None
         if self.may_enter(request.user):
             hashed = confirming.link_hash(named["token"])
             self.change = self.changes().filter(kind=EMAIL, link_hash=hashed).first()
@@ -368,8 +362,7 @@ class ConfirmEmail(DetailsView, FormPage):
                         "Your email address for tenant services was changed to another. You sign "
                         "in with the new one."
                     ),
-                    gettext("If it was not you, call us at once on %(number)s.")
-                    % {"number": HELPLINE},
+                    if_not_you(),
                 ),
             )
         return super().form_valid(form)

@@ -92,22 +92,3 @@ class OwnPassword(forms.CharField):
             error_messages={"required": _("Enter your password")},
             **named,
         )
-
-
-class Code(forms.CharField):
-    """The code from a text message."""
-
-    def __init__(self, **named: Any) -> None:
-        """Say what is wrong in our words."""
-        super().__init__(
-            label=_("Code"),
-            help_text=_("The 6 digits in the text message that we sent."),
-            max_length=30,
-            widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
-            error_messages={"required": _("Enter the code")},
-            **named,
-        )
-
-    def clean(self, value: Any) -> str:
-        """Return it without the spaces that people put in."""
-        return "".join(super().clean(value).split())

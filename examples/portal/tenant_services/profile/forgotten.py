@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from axes.utils import reset as forget_guesses
 from demo_portal import clock
-from demo_portal.tries import digest, use_try
+from demo_portal.tries import digest, give_back, use_try
 from design.forms import Form
 from design.views import FormPage
 from django.contrib import messages
@@ -28,9 +28,9 @@ from landlord_portal.models import User
 
 from ..access import OpenView, is_staff, is_tenant
 from .fields import Email, NewPassword
-from .messages import HELPLINE, NotSentError, send_email, tell
+from .messages import NotSentError, if_not_you, send_email, tell
 from .models import Change
-from .registration import link_is_dead
+from .pages import link_is_dead
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -81,10 +81,12 @@ class Forgotten(OpenView, FormPage):
     def form_valid(self, form: Any) -> HttpResponse:
         """Send it, or say to the address alone that there is no account."""
         address = form.cleaned_data["email"]
-        if use_try(f"forgotten:{digest(address)}", SENT_A_DAY):
+        at_address = f"forgotten:{digest(address)}"
+        if use_try(at_address, SENT_A_DAY):
             try:
                 self.send(address)
             except NotSentError:
+                give_back(at_address)
                 form.add_error(
                     None, gettext("We could not send it. Wait a few minutes, then try again")
                 )
@@ -183,7 +185,7 @@ class ChooseNewPassword(OpenView, PasswordResetConfirmView):
             lambda: (
                 gettext("Your password was changed"),
                 gettext("You have a new password for tenant services."),
-                gettext("If it was not you, call us at once on %(number)s.") % {"number": HELPLINE},
+                if_not_you(),
             ),
         )
         messages.success(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.utils.module_loading import import_string
-from django.utils.translation import override
+from django.utils.translation import gettext, override
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +78,11 @@ def tell_by_sms(number: str, said: Callable[[], str]) -> None:
         send_sms(number, " / ".join(texts))
     except NotSentError:
         return
+
+
+def if_not_you() -> str:
+    """Return whom to call when something was done in somebody's name."""
+    return gettext("If it was not you, call us at once on %(number)s.") % {"number": HELPLINE}
 
 
 def _failed(what: str, error: Exception) -> None:

@@ -29,18 +29,22 @@ class Unconfirmed(models.Model):
         """Who asks for codes and links, of which nobody gets any number."""
         raise NotImplementedError
 
+    @property
+    def contacts(self) -> dict[str, str]:
+        """What is confirmed. A code or link for what it was before confirms nothing."""
+        raise NotImplementedError
+
 
 class Registration(Unconfirmed):
-    """An account that somebody would like to open, from the browser that knows ``browser``.
+    """An account that somebody would like to open, who said right who ``person`` is.
 
-    They said right who ``person`` is. ``password`` is hashed.
+    How they are reached comes next. ``password`` is hashed.
     """
 
-    browser = models.CharField(max_length=64, unique=True)
     person = models.CharField(max_length=50)
-    email = models.CharField(max_length=200)
-    telephone = models.CharField(max_length=30)
-    password = models.CharField(max_length=128)
+    email = models.CharField(max_length=200, default="")
+    telephone = models.CharField(max_length=30, default="")
+    password = models.CharField(max_length=128, default="")
     begun_at = models.DateTimeField()
     telephone_confirmed_at = models.DateTimeField(null=True)
 
@@ -52,6 +56,11 @@ class Registration(Unconfirmed):
     def asker(self) -> str:
         """Who somebody said that they are."""
         return f"person {self.person}"
+
+    @property
+    def contacts(self) -> dict[str, str]:
+        """Both, which may be entered anew while a code or link is on its way."""
+        return {"email": self.email, "telephone": self.telephone}
 
 
 class Change(Unconfirmed):
@@ -85,3 +94,8 @@ class Change(Unconfirmed):
     def asker(self) -> str:
         """The account."""
         return f"account {self.account_id}"
+
+    @property
+    def contacts(self) -> dict[str, str]:
+        """The new one."""
+        return {"value": self.value}

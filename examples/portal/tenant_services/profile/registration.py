@@ -22,9 +22,7 @@ Who could take over whom, and what is done about it:
 from __future__ import annotations
 
 import re
-import secrets
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from demo_portal import clock
@@ -38,7 +36,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import IntegrityError, transaction
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -50,14 +48,16 @@ from ..models import TenantAccount
 from . import confirming
 from .confirming import mobile, plain_email
 from .customers import customer_directory, plain_name
-from .fields import Code, Email, Mobile, NewPassword, OwnPassword
-from .messages import HELPLINE, send_email, tell, tell_by_sms
+from .fields import Email, Mobile, NewPassword, OwnPassword
+from .messages import HELPLINE, if_not_you, send_email, tell, tell_by_sms
 from .models import Registration
+from .pages import CodePage, link_is_dead
 
 if TYPE_CHECKING:
     from datetime import date
 
     from django.http import HttpRequest, HttpResponse, HttpResponseBase
+    from django.utils.functional import Promise
 
     from .customers import Customer
 
@@ -130,26 +130,10 @@ class ContactForm(Form):
     password = NewPassword(label=_("Password"))
 
 
-class CodeForm(Form):
-    """The code from the text message."""
-
-    code = Code()
-    options: ClassVar = {"code": {"classes": "govuk-input--width-5"}}
-
-
 class ChosenPasswordForm(Form):
     """The password that was chosen before."""
 
     password = OwnPassword(label=_("The password that you chose"))
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """What a browser's session keeps: who somebody said right that they are, and which it is."""
-
-    person: str
-    browser: str
-    at: str
 
 
 class RegistrationView(OpenView, RecordsView):
@@ -162,15 +146,6 @@ class RegistrationView(OpenView, RecordsView):
         if request.user.is_authenticated:
             return redirect("my_home")
         return super().dispatch(request, *args, **named)
-
-    @property
-    def begun(self) -> Begun | None:
-        """What the session keeps of the first page, while it lasts."""
-        kept = self.request.session.get(_BEGUN)
-        begun = kept and Begun(**kept)
-        if begun and datetime.fromisoformat(begun.at) > clock.now() - TIME:
-            return begun
-        return None
 
 
 class Who(RegistrationView, FormPage):
@@ -206,39 +181,58 @@ class Who(RegistrationView, FormPage):
             form.add_error(None, gettext("What you entered does not match our records"))
             return self.form_invalid(form)
         give_back(*keys)
+        now = clock.now()
+        Registration.objects.filter(begun_at__lte=now - TIME).exclude(
+            link_sent_at__gt=now - confirming.LINK_LASTS
+        ).delete()
+        registration = Registration.objects.create(person=found.reference, begun_at=now)
         # A session that somebody else may know stops here.
         self.request.session.cycle_key()
-        begun = {
-            "person": found.reference,
-            "browser": secrets.token_urlsafe(32),
-            "at": clock.now().isoformat(),
-        }
-        self.request.session[_BEGUN] = begun
+        self.request.session[_BEGUN] = registration.pk
         return super().form_valid(form)
 
 
-class BegunView(RegistrationView):
-    """A later page; whoever has not begun is led to the first."""
+def next_page(registration: Registration | None) -> str:
+    """Return the name of the page whose turn it is."""
+    if registration is None:
+        return "register"
+    if not registration.telephone:
+        return "register_contact"
+    return "register_email" if registration.telephone_confirmed_at else "register_code"
+
+
+class LaterPage(RegistrationView):
+    """A page about the registration that the browser has begun, when it is one of ``turns``."""
+
+    turns: tuple[str, ...]
 
     def dispatch(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
-        """Answer who has begun."""
-        self.request = request
-        if self.begun is None and not request.user.is_authenticated:
-            return redirect("register")
+        """Answer, or lead to the page whose turn it is."""
+        self.record: Any = Registration.objects.filter(
+            pk=request.session.get(_BEGUN), begun_at__gt=clock.now() - TIME
+        ).first()
+        turn = next_page(self.record)
+        if turn not in self.turns:
+            return redirect(turn)
         return super().dispatch(request, *args, **named)
 
 
-class Contact(BegunView, FormPage):
+class Contact(LaterPage, FormPage):
     """How they are reached, and a password."""
 
     template_name = "tenant_services/profile/contact_details.html"
     form_class = ContactForm
     heading = _("How we reach you")
     success_url = reverse_lazy("register_code")
+    turns = ("register_contact", "register_code", "register_email")
 
     def get_back(self) -> str:
         """Return to the questions."""
         return reverse("register")
+
+    def get_initial(self) -> dict[str, str]:
+        """Begin with what was entered before, but for the password."""
+        return {"email": self.record.email, "telephone": self.record.telephone}
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Keep it, and send a code to the telephone."""
@@ -254,110 +248,65 @@ class Contact(BegunView, FormPage):
 
     def keep(self, email: str, telephone: str, password: str) -> Registration:
         """Keep what was entered; what another number or address confirmed counts no more."""
-        begun = self.begun
-        assert begun is not None
-        now = clock.now()
-        Registration.objects.filter(begun_at__lte=now - TIME).delete()
+        kept = Registration.objects.filter(pk=self.record.pk)
         with transaction.atomic():
-            registration, _new = Registration.objects.select_for_update().get_or_create(
-                browser=begun.browser, defaults={"person": begun.person, "begun_at": now}
+            kept.exclude(telephone=telephone).update(
+                telephone=telephone, telephone_confirmed_at=None, code_hash="", code_sent_at=None
             )
-            if registration.telephone != telephone:
-                registration.telephone, registration.telephone_confirmed_at = telephone, None
-                registration.code_hash, registration.code_sent_at = "", None
-            if registration.email != email:
-                registration.email = email
-                registration.link_hash, registration.link_sent_at = "", None
-            registration.password = make_password(password)
-            registration.save()
-        return registration
+            kept.exclude(email=email).update(email=email, link_hash="", link_sent_at=None)
+            kept.update(password=make_password(password))
+            return get_object_or_404(kept)
 
 
-class OneRegistration(BegunView):
-    """A page about the registration that the browser has begun."""
-
-    def dispatch(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
-        """Answer who has said how they are reached."""
-        self.request = request
-        begun = self.begun
-        found = begun and Registration.objects.filter(browser=begun.browser).first()
-        if begun and not found:
-            return redirect("register_contact")
-        self.registration: Any = found
-        return super().dispatch(request, *args, **named)
-
-
-class TelephoneCode(OneRegistration, FormPage):
+class TelephoneCode(LaterPage, CodePage):
     """The code that was sent to the telephone."""
 
-    template_name = "tenant_services/profile/code.html"
-    form_class = CodeForm
-    heading = _("Enter the code that we sent you")
     success_url = reverse_lazy("register_email")
+    turns = ("register_code",)
 
-    def get(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
-        """Ask, unless it is known."""
-        if self.registration.telephone_confirmed_at:
-            return redirect("register_email")
-        return super().get(request, *args, **named)
-
-    def post(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
-        """Take the code, or send another."""
-        if self.registration.telephone_confirmed_at:
-            return redirect("register_email")
-        if "again" not in request.POST:
-            return super().post(request, *args, **named)
-        problem = confirming.send_code(self.registration, self.registration.telephone)
-        if problem:
-            context = self.get_context_data(form=CodeForm(), problem=problem)
-            return self.render_to_response(context)
-        messages.success(request, gettext("We have sent a new code"))
-        return redirect("register_code")
+    @property
+    def number(self) -> str:
+        """The number that was entered."""
+        return str(self.record.telephone)
 
     def get_back(self) -> str:
         """Return to what was entered."""
         return reverse("register_contact")
 
-    def get_context_data(self, **named: Any) -> dict[str, Any]:
-        """Say where it went."""
-        return super().get_context_data(**named) | {"number": self.registration.telephone}
-
-    def form_valid(self, form: Any) -> HttpResponse:
+    def confirm(self, code: str) -> Promise | str | None:
         """Use it up, and send the link."""
-        registration = self.registration
-        code = form.cleaned_data["code"]
-        problem = confirming.try_code(registration, registration.telephone, code)
-        if problem:
-            form.add_error("code", str(problem))
-            return self.form_invalid(form)
-        # Of the number that the code went to, and no other that was entered meanwhile.
-        Registration.objects.filter(pk=registration.pk, telephone=registration.telephone).update(
-            telephone_confirmed_at=clock.now()
-        )
-        send_link(self.request, registration)
-        return super().form_valid(form)
+        with transaction.atomic():
+            problem = confirming.try_code(self.record, self.number, code)
+            if not problem:
+                Registration.objects.filter(pk=self.record.pk).update(
+                    telephone_confirmed_at=clock.now()
+                )
+        if not problem:
+            send_link(self.request, self.record)
+        return problem
+
+    def is_confirmed(self) -> bool:
+        """Whether another click was first."""
+        found = Registration.objects.filter(pk=self.record.pk).first()
+        return next_page(found) not in self.turns
 
 
-class EmailSent(OneRegistration, TemplateView):
+class EmailSent(LaterPage, TemplateView):
     """Where the link went, and a way to have it sent again."""
 
     template_name = "tenant_services/profile/email_sent.html"
+    turns = ("register_email",)
 
-    def get(self, _request: HttpRequest, *_args: Any, **_named: Any) -> HttpResponse:
-        """Show it to who has confirmed the telephone."""
-        if not self.registration.telephone_confirmed_at:
-            return redirect("register_code")
-        return self.render_to_response({"registration": self.registration})
+    def get_context_data(self, **named: Any) -> dict[str, Any]:
+        """Say where it went."""
+        return super().get_context_data(**named) | {"registration": self.record}
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Send it again."""
-        if self.registration.telephone_confirmed_at:
-            problem = send_link(request, self.registration)
-            if problem:
-                return self.render_to_response(
-                    {"registration": self.registration, "problem": problem}
-                )
-            messages.success(request, gettext("We have sent the email again"))
+        problem = send_link(request, self.record)
+        if problem:
+            return self.render_to_response(self.get_context_data(problem=problem))
+        messages.success(request, gettext("We have sent the email again"))
         return redirect("register_email")
 
 
@@ -492,14 +441,14 @@ def tell_on_record(
     sign_in = request.build_absolute_uri(reverse("my_home_sign_in"))
     forgotten = request.build_absolute_uri(reverse("forgotten_password"))
     account = TenantAccount.objects.filter(person=before.reference).select_related("user").first()
-    addresses = {plain_email(before.email)} - {""}
+    addresses = {plain_email(before.email)}
     number = mobile(before.telephone)
 
     def of_opening() -> tuple[str, ...]:
         return (
             gettext("Your account is open"),
             gettext("An account for tenant services was opened in your name."),
-            gettext("If it was not you, call us at once on %(number)s.") % {"number": HELPLINE},
+            if_not_you(),
         )
 
     def of_account() -> tuple[str, ...]:
@@ -528,26 +477,13 @@ def tell_on_record(
         )
 
     if opened:
-        if number and number != registration.telephone:
-            tell_by_sms(number, lambda: " ".join(of_opening()[1:]))
         said = of_opening
     elif account:
-        addresses.add(account.user.email)
         said = of_account
+        addresses.add(account.user.email)
     else:
-        if number:
-            tell_by_sms(number, lambda: " ".join(of_refusal()[1:]))
         said = of_refusal
-    for address in sorted(addresses):
+    if number and number != registration.telephone and said is not of_account:
+        tell_by_sms(number, lambda: " ".join(said()[1:]))
+    for address in sorted(addresses - {""}):
         tell(address, said)
-
-
-def link_is_dead(request: HttpRequest) -> HttpResponse:
-    """Say that a link confirms nothing."""
-    said = {
-        "heading": gettext("This link does not work any more"),
-        "text": gettext(
-            "It was used, it has expired, or there is a newer one. If you used it, sign in."
-        ),
-    }
-    return render(request, "design/problem.html", said, status=404)
