@@ -447,7 +447,7 @@ def test_chat_from_first_line_to_the_end(portal: PortalWorld) -> None:
     assert tessa.get(f"{CONTACT}chat/").headers["Location"] == f"{CONTACT}chats/{chat.reference}/"
     listed = stella.get(f"{STAFF}chats/")
     assert "Tessa Testington" in text_of(listed)
-    assert "Waits for an answer" in text_of(listed)
+    assert "Waiting for an answer" in text_of(listed)
     page = stella.get(f"{STAFF}chats/{chat.reference}/")
     assert b"<script>alert" not in page.content
     assert "=1+1" in text_of(page)

@@ -403,6 +403,6 @@ class Withdraw(StaffView, FormPage):
             form.add_error(None, _("Automation could not be let in again. Try again"))
             return self.form_invalid(form)
         messages.success(
-            self.request, _("The downtime is cancelled, and keeps automation out no longer")
+            self.request, _("The downtime is cancelled, and no longer keeps automation out")
         )
         return super().form_valid(form)
