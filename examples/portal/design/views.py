@@ -39,6 +39,14 @@ class FormPage(FormView):  # type: ignore[type-arg]
     button: Any = None
     success: Any = ""
 
+    def dispatch(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
+        """Show the form or take it, unless there is another answer."""
+        return self.elsewhere() or super().dispatch(request, *args, **named)
+
+    def elsewhere(self) -> HttpResponse | None:
+        """Return what is answered instead, if the form is not for the user now."""
+        return None
+
     def get_back(self) -> str:
         """Return the address that the back link leads to."""
         return self.get_success_url()
