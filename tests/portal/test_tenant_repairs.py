@@ -7,6 +7,7 @@ import threading
 from datetime import timedelta
 from html import unescape
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
@@ -270,6 +271,7 @@ def test_what_is_not_for_the_form_cannot_be_raised(
     [
         ({"telephone": "none"}, "Enter a telephone number, like 01632 960 001"),
         ({"telephone": "12345"}, "Enter a telephone number, like 01632 960 001"),
+        ({"telephone": "(----- 01632)"}, "Enter a telephone number, like 01632 960 001"),
         ({"telephone": "+44 7700 900982 <script>"}, "Enter a telephone number"),
         ({"words": "x" * 1001}, "The answer must be 1000 characters or fewer"),
         ({"access": "x" * 501}, "The answer must be 500 characters or fewer"),
@@ -500,12 +502,42 @@ def test_history_is_told_in_words(portal: PortalWorld) -> None:
     assert f'href="{REPAIRS}{number}/visit/"' in page
 
 
-def test_asking_about_a_repair_leads_to_people(portal: PortalWorld) -> None:
-    """The page of a repair leads to the ways in which somebody can be asked about it."""
+@pytest.mark.parametrize(
+    ("lang", "asked", "begins"),
+    [
+        ("en", "Ask about this repair", "Repair number"),
+        ("cy", "Holi am yr atgyweiriad hwn", "Rhif yr atgyweiriad"),
+    ],
+)
+def test_asking_about_a_repair_leads_to_people(
+    portal: PortalWorld, lang: str, asked: str, begins: str
+) -> None:
+    """From a repair to the ways to ask about it; a message begins with its number."""
     client = signed_in(portal)
-    page = text_of(client, f"{REPAIRS}{number_at(sor_code='DEMO-PL-111')}/")
-    [asking] = re.findall(r'href="([^"]+)">Ask about this repair', page)
-    assert "repair" in text_of(client, asking)
+    client.cookies["django_language"] = lang
+    number = number_at(sor_code="DEMO-PL-111")
+    page = unescape(text_of(client, f"{REPAIRS}{number}/"))
+    [asking] = re.findall(rf'href="([^"]+)">{asked}', page)
+    outcome = unescape(text_of(client, answer(client, asking, "message")))
+    [message] = re.findall(r'href="(/my-home/contact/message/[^"]+)"', outcome)
+    [back] = re.findall(r'href="([^"]+)" class="govuk-back-link"', outcome)
+    assert back == asking
+    [text] = re.findall(r"<textarea[^>]*>([^<]*)<", text_of(client, message))
+    assert text.strip() == f"{begins} {number}"
+    assert 'value="repairs" checked' in text_of(client, message)
+
+
+@pytest.mark.parametrize("number", ["", "<script>", "R-1 ring+44", "R" * 21, "r\n1", "\x00", "ŵ"])
+def test_repairs_that_somebody_made_up_begin_no_message(portal: PortalWorld, number: str) -> None:
+    """Only what can be a number is taken from an address, on the way and in the form."""
+    client = signed_in(portal)
+    query = "?" + urlencode({"repair": number})
+    way = "/my-home/contact/choose/repairs/reported/"
+    assert answer(client, way + query, "message") == f"{way}message/"
+    text_of(client, f"{way}message/{query}")
+    page = text_of(client, f"/my-home/contact/message/{query}")
+    [text] = re.findall(r"<textarea[^>]*>([^<]*)<", page)
+    assert text.strip() == ""
 
 
 def test_lists_go_on_over_many_pages(portal: PortalWorld) -> None:

@@ -21,7 +21,7 @@ from django.views.generic import TemplateView
 from ..access import TenantView
 from .guide import guide
 from .models import Chat, Enquiry
-from .writing import SAYS, OnceForm, WrittenField, draft, keep_draft, new_reference
+from .writing import SAYS, OnceForm, WrittenField, draft, keep_draft, new_reference, repair_asked
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -112,9 +112,11 @@ class WriteMessage(TenantView, FormPage):
 
     def get_initial(self) -> dict[str, Any]:
         """Begin with what the tenant said on the way here."""
+        repair = repair_asked(self.request)
+        about = _("Repair number %(number)s") % {"number": repair} + "\n\n" if repair else ""
         return {
             "topic": self.request.GET.get("topic"),
-            "text": draft(self.request, self.draft),
+            "text": draft(self.request, self.draft) or about,
         }
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
 
 from demo_portal import clock
 from demo_portal.records import RecordsUnavailableError
@@ -20,7 +21,7 @@ from ..access import TenantView
 from .chats import is_staffed
 from .guide import guide
 from .hours import opening
-from .writing import SAYS
+from .writing import SAYS, repair_asked
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -144,7 +145,13 @@ class Choose(TenantView, FormPage):
     def form_valid(self, form: AnswerForm) -> HttpResponse:
         """Go on to the next question."""
         answers = [*self.kwargs.values(), form.cleaned_data["answer"]]
-        return redirect(self.leads_to, *answers)
+        return redirect(reverse(self.leads_to, args=answers) + self.query())
+
+    def query(self, **named: str) -> str:
+        """Return what an address carries on: the repair that it is about, if one led here."""
+        if repair := repair_asked(self.request):
+            named["repair"] = repair
+        return "?" + urlencode(named) if named else ""
 
 
 class ChooseKind(Choose):
@@ -216,7 +223,8 @@ def show(view: Choose, outcome: Outcome) -> HttpResponse:
         template, page = "emergency.html", "choose_kind"
     else:
         template, page = "outcome.html", "choose_way"
-    back = reverse(page, args=list(view.kwargs.values())[:-1])
-    said = SAYS | {"outcome": outcome, "back": back} | channels()
+    back = reverse(page, args=list(view.kwargs.values())[:-1]) + view.query()
+    message = reverse("write_message") + view.query(topic=outcome.topic.slug)
+    said = SAYS | {"outcome": outcome, "back": back, "message": message} | channels()
     view.template_name = f"tenant_services/contact/{template}"
     return view.render_to_response(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _LETTERS = "23456789BCDFGHJKMNPQRSTVWXYZ"
 _DRAFTS = "contact_drafts"
+_NUMBER = re.compile(r"[A-Z0-9-]{1,20}")
 
 
 def new_reference() -> str:
@@ -86,6 +88,15 @@ def keep_draft(request: HttpRequest, name: str, text: str) -> None:
     drafts = request.session.get(_DRAFTS, {})
     drafts.pop(name, None)
     request.session[_DRAFTS] = drafts | ({name: text} if text else {})
+
+
+def repair_asked(request: HttpRequest) -> str:
+    """Return the number of the repair that a question is about, if the address has one.
+
+    Anybody can have written the address: the number only begins what the tenant writes.
+    """
+    number = request.GET.get("repair", "")
+    return number if _NUMBER.fullmatch(number) else ""
 
 
 def span_text(starts_at: datetime, ends_at: datetime) -> str:

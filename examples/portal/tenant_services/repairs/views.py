@@ -151,9 +151,9 @@ class OneJob(JobView, JobsView, TemplateView):
 
     @cached_property
     def visit(self) -> Appointment | None:
-        """When somebody comes, or came last: as the diary has it, if it answers."""
+        """When somebody comes, or came last: as the diary has it, if it does and answers."""
         job = self.job
-        if job.is_communal or not job.is_open:
+        if not job.is_open:
             return job.appointment
         try:
             return diary.settle(job)
@@ -181,14 +181,17 @@ class OneJob(JobView, JobsView, TemplateView):
         job = self.job
         offered = []
         if self.is_own(job) and job.is_open:
-            if not job.is_communal and self.visit and diary.is_ahead(self.visit):
+            if diary.is_in_diary(job) and self.visit and diary.is_ahead(self.visit):
                 offered.append(("repair_appointment", _("See, change or cancel the visit")))
             elif diary.can_book(job):
                 offered.append(("book_repair", _("Choose when we come")))
             offered.append(("cancel_repair", _("Cancel this repair")))
         return [
             *((reverse(name, kwargs={"number": job.number}), text) for name, text in offered),
-            (reverse("choose_way", kwargs=ASKING), _("Ask about this repair")),
+            (
+                f"{reverse('choose_way', kwargs=ASKING)}?repair={job.number}",
+                _("Ask about this repair"),
+            ),
         ]
 
     def history(self) -> list[tuple[datetime, str, str]]:
@@ -216,7 +219,7 @@ class CancelJob(OwnJobView, JobsView, FormPage):
     @cached_property
     def visit(self) -> Appointment | None:
         """The visit ahead."""
-        found = None if self.job.is_communal else diary.settle(self.job)
+        found = diary.settle(self.job)
         return found if found and diary.is_ahead(found) else None
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
@@ -231,19 +234,12 @@ class CancelJob(OwnJobView, JobsView, FormPage):
         """Return the address of the job."""
         return reverse("repair", kwargs={"number": self.kwargs["number"]})
 
-    def get(self, *args: Any, **named: Any) -> HttpResponse:
-        """Ask, unless it cannot be done."""
+    def elsewhere(self) -> HttpResponse | None:
+        """Show the job if it is over, and say that somebody is on the way, if so."""
         if not self.job.is_open:
-            return redirect(self.get_success_url())
-        return self.too_late() or super().get(*args, **named)
-
-    def post(self, *args: Any, **named: Any) -> HttpResponse:
-        """Cancel, unless it cannot be done."""
-        return self.too_late() or super().post(*args, **named)
-
-    def too_late(self) -> HttpResponse | None:
-        """Say that somebody is on the way, if so."""
-        if not self.job.is_open or self.visit is None or diary.may_change(self.visit):
+            # What was sent is answered with what became of the job.
+            return None if self.request.method == "POST" else redirect(self.get_success_url())
+        if self.visit is None or diary.may_change(self.visit):
             return None
         said = {
             "heading": _("It is too late to cancel this repair here"),
