@@ -94,7 +94,8 @@ class RepairsDiary(Protocol):
     """What a contractor's diary answers.
 
     However many ask at once, a slot is given to one of them, and a job has one slot at most. Each
-    call may be sent again when its answer was lost: what is done already is a success.
+    call may be sent again when its answer was lost: what is done already is a success. An answer
+    that is not whole in a limited time, however its bytes come, is an error.
     """
 
     def open_session(self) -> Answer[str]:
