@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from demo_portal import clock
 from django.conf import settings
 from sqlalchemy import create_engine, make_url
 from tenant_services.profile.customers import customer_directory
@@ -68,8 +70,9 @@ def home_of(job: Job) -> Tenancy:
 
 def windows(job: Job, weeks: int = 1) -> list[Appointment]:
     """Return what is free for a job, in order."""
-    days, _more = client.free_days(again(job), home_of(job), weeks)
-    return [slot.window for day in days for slot in day.slots]
+    last = clock.today() + timedelta(weeks=weeks)
+    days = client.free_days(again(job), home_of(job))
+    return [slot.window for day in days if day.day <= last for slot in day.slots]
 
 
 def booked(job: Job, place: int = 0) -> Appointment:

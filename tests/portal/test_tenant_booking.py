@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +173,22 @@ def test_times_in_words() -> None:
     with override("cy"):
         assert window_text(winter) == "rhwng 9:30yb a 2:30yp ddydd Llun 6 Rhagfyr 2027"
         assert moment_text(midnight) == "hanner nos ddydd Mawrth 8 Mehefin 2027"
+
+
+def test_welsh_and_before_each_hour() -> None:
+    """Between two hours it is 'ac' before un, wyth and un ar ddeg, and 'a' before the others."""
+    before = set()
+    for minute in range(0, 24 * 60, 30):
+        ends = datetime(2027, 6, 8, *divmod(minute, 60), tzinfo=LONDON)
+        with override("en"):
+            assert "and " in window_text(Appointment(ends - timedelta(minutes=30), ends))
+        with override("cy"):
+            text = window_text(Appointment(ends - timedelta(minutes=30), ends))
+        [(word, hour)] = re.findall(r" (ac?) (hanner|[0-9]+)", text)
+        before.add((word, hour))
+    assert {hour for word, hour in before if word == "ac"} == {"1", "8", "11"}
+    others = {str(hour) for hour in range(1, 13)} - {"1", "8", "11"} | {"hanner"}
+    assert {hour for word, hour in before if word == "a"} == others
 
 
 @pytest.mark.parametrize("lang", ["en", "cy"])
@@ -412,6 +430,47 @@ def test_later_days_are_shown(portal: PortalWorld) -> None:
         assert slots_of(user.get(at(job, "book/"), {"weeks": asked}))
 
 
+@pytest.mark.parametrize("page", ["book/", "change/"])
+def test_going_back_to_a_later_week_finds_the_choice(portal: PortalWorld, page: str) -> None:
+    """What was chosen of a later week is still chosen, and is not said to have gone."""
+    user = signed_in(portal)
+    job = report(DRAIN)
+    if page == "change/":
+        booked(job)
+    window = windows(job, 4)[-1]
+    user.post(at(job, f"{page}?weeks=4"), {"slot": written(window)})
+    shown = user.get(at(job, page))
+    assert "There is a problem" not in text_of(shown)
+    [chosen] = html.fromstring(shown.content).xpath("//main//input[@checked]")
+    assert chosen.get("value") == written(window)
+    assert user.post(at(job, page), {"slot": written(window)}).status_code == 302
+    # Should it go now, what is said is true, and what is left of that week is there.
+    other = report(DRAIN, TARANS)
+    assert client.book(other, home_of(other), None, window) is client.Outcome.BOOKED
+    shown = user.get(at(job, page))
+    assert "That time is no longer free" in text_of(shown)
+    assert written(windows(job, 4)[-1]) in shown.content.decode()
+
+
+def test_later_days_are_offered_only_where_there_are_some(portal: PortalWorld) -> None:
+    """The link is there while a later day has something free, and no longer."""
+    user = signed_in(portal)
+    job = report(DRAIN)
+    assert "Show later days" in text_of(user.get(at(job, "book/")))
+    for days in range(8, 57):
+        DiaryOrder.objects.create(
+            job=f"R-{days}",
+            trade="drainage",
+            priority=4,
+            day=date(2027, 6, 1) + timedelta(days=days),
+            period=Period.SCHOOL,
+            morning_crew=1,
+            afternoon_crew=1,
+        )
+    assert windows(job, 8) == windows(job)
+    assert "Show later days" not in text_of(user.get(at(job, "book/")))
+
+
 def test_christmas_is_passed_over(portal: PortalWorld) -> None:
     """Where a week has nothing, the next that has is shown at once."""
     portal.clock.move_to(datetime(2027, 12, 24, 18, tzinfo=LONDON))
@@ -482,6 +541,29 @@ def test_jobs_that_nobody_comes_for(portal: PortalWorld, status: str) -> None:
     ):
         assert "You cannot book a visit for this repair here" in text_of(answer)
     assert client.appointment_of(job.number) is None
+
+
+@pytest.mark.parametrize("where", ["Sample Court", ""])
+def test_visit_that_the_diary_does_not_have_is_left_alone(portal: PortalWorld, where: str) -> None:
+    """What was arranged by telephone is shown, and looking at it takes it from nobody."""
+    user = signed_in(portal)
+    job = report(NORMAL, building=where) if where else report(UNBOOKABLE)
+    housing_management().record_appointment(job.number, TUESDAY_MORNING)
+    for page in PAGES:
+        user.get(at(job, page))
+    user.post(at(job, "cancel/"), {"before": written(TUESDAY_MORNING)})
+    user.post(at(job, "check/"), {"slot": written(TUESDAY_MORNING), "before": ""})
+    said = text_of(user.get(f"/my-home/repairs/{job.number}/"))
+    assert "between 8am and midday on Tuesday 8 June 2027" in said
+    assert "See, change or cancel the visit" not in said
+    assert again(job).appointment == TUESDAY_MORNING
+    # Cancelling the repair ends it, unless somebody is on the way.
+    page = f"/my-home/repairs/{job.number}/cancel/"
+    assert "between 8am and midday on Tuesday 8 June 2027" in text_of(user.get(page))
+    portal.clock.move_to(TUESDAY_MORNING.starts_at - timedelta(hours=1))
+    user = signed_in(portal)
+    assert "It is too late to cancel this repair here" in text_of(user.post(page))
+    assert again(job).appointment == TUESDAY_MORNING
 
 
 def test_repairs_without_visits(portal: PortalWorld) -> None:
@@ -655,6 +737,17 @@ def test_diary_that_is_down_loses_nothing(
     assert again_form == {name: form[name] for name in ("slot", "before")}
     assert user.post(at(job, "check/"), again_form).headers["Location"] == at(job)
     assert client.appointment_of(job.number) == TUESDAY_MORNING
+
+
+def test_diary_that_drips_keeps_nobody_waiting(portal: PortalWorld) -> None:
+    """A byte in time, again and again, is no answer in time: the page says so, and soon."""
+    user = signed_in(portal)
+    job = report()
+    drs = Drs(seconds=0.05, drips=True)
+    with running(drs) as url, diary(lambda: DrsDiary(url, 0.3)):
+        began = time.monotonic()
+        assert user.get(at(job, "book/")).status_code == 503
+        assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("seconds", [1, None])

@@ -5,7 +5,7 @@ The time that was chosen waits in the session until it is confirmed; only then i
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +78,7 @@ class VisitView(OwnJobView):
     @cached_property
     def latest(self) -> Appointment | None:
         """When the diary has somebody come, or come last; the housing system then knows it too."""
-        return client.settle(self.job)
+        return client.settle(self.job) if client.is_in_diary(self.job) else None
 
     @property
     def visit(self) -> Appointment | None:
@@ -182,14 +182,6 @@ class Book(VisitView, FormPage):
     form_class = SlotForm
     heading = _("When can we come?")
 
-    def get(self, *args: Any, **named: Any) -> HttpResponse:
-        """Ask, unless it cannot be done."""
-        return self.elsewhere() or super().get(*args, **named)
-
-    def post(self, *args: Any, **named: Any) -> HttpResponse:
-        """Take the choice, unless it cannot be done."""
-        return self.elsewhere() or super().post(*args, **named)
-
     def elsewhere(self) -> HttpResponse | None:
         """Return where the user should be instead."""
         if self.visit is not None:
@@ -205,22 +197,12 @@ class Book(VisitView, FormPage):
             gettext("We may still be able to come."),
         )
 
-    @property
-    def weeks(self) -> int:
-        """How many weeks are shown."""
-        asked = self.request.GET.get("weeks", "")
-        return int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 4 else 1
-
     @cached_property
-    def free(self) -> tuple[list[Day], int | None]:
-        """What is free but for the visit that there is, and how many weeks show more."""
-        return client.free_days(self.job, self.tenancy, self.weeks)
-
-    @property
     def days(self) -> list[tuple[Day, list[Slot]]]:
-        """The days with the slots that can be chosen."""
+        """The days with the slots that can be chosen: what is free but for the visit there is."""
         found = [
-            (day, [slot for slot in day.slots if slot.window != self.visit]) for day in self.free[0]
+            (day, [slot for slot in day.slots if slot.window != self.visit])
+            for day in client.free_days(self.job, self.tenancy)
         ]
         return [(day, slots) for day, slots in found if slots]
 
@@ -247,13 +229,21 @@ class Book(VisitView, FormPage):
         return redirect(self.at("check_appointment"))
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
-        """Add the days, in words."""
-        more = self.free[1]
-        return super().get_context_data(**named) | {
-            "days": [(day_text(day.day), slots) for day, slots in self.days],
+        """Add the days of as many weeks as were asked for, in words: some, and what is chosen."""
+        context = super().get_context_data(**named)
+        asked = self.request.GET.get("weeks", "")
+        weeks = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 4 else 1
+        today = clock.today()
+        last = max(today + timedelta(weeks=max(weeks, 1)), self.days[0][0].day)
+        if chosen := read(context["form"]["slot"].value() or ""):
+            last = max(last, chosen.starts_at.date())
+        later = [day.day for day, _slots in self.days if day.day > last]
+        more = later and self.job.priority is not Priority.EMERGENCY
+        return context | {
+            "days": [(day_text(day.day), slots) for day, slots in self.days if day.day <= last],
             "hours_text": hours_text,
             "is_school_run": is_school_run,
-            "more": f"?weeks={more}" if more else None,
+            "more": f"?weeks={-(-(later[0] - today).days // 7)}" if more else None,
             "target": self.target(),
         }
 
@@ -382,14 +372,6 @@ class Cancel(VisitView, FormPage):
     template_name = "tenant_services/repairs/booking/cancel.html"
     form_class = CancelForm
     heading = _("Cancel this visit?")
-
-    def get(self, *args: Any, **named: Any) -> HttpResponse:
-        """Ask, unless there is nothing to cancel."""
-        return self.elsewhere() or super().get(*args, **named)
-
-    def post(self, *args: Any, **named: Any) -> HttpResponse:
-        """Cancel, unless there is nothing to cancel."""
-        return self.elsewhere() or super().post(*args, **named)
 
     def elsewhere(self) -> HttpResponse | None:
         """Return where the user should be instead."""

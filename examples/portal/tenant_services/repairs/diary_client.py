@@ -52,13 +52,16 @@ class Outcome(Enum):
     OTHERWISE = "otherwise"
 
 
+def is_in_diary(job: Job) -> bool:
+    """Whether the diary has the visits for a job: others are the housing system's alone."""
+    repair = diagnosis().repair(job.sor_code)
+    return repair is not None and repair.bookable and not job.is_communal
+
+
 def can_book(job: Job) -> bool:
     """Whether somebody can be asked here to come for a job, or come again."""
-    repair = diagnosis().repair(job.sor_code)
-    return bool(
-        repair
-        and repair.bookable
-        and not job.is_communal
+    return (
+        is_in_diary(job)
         and job.is_open
         and job.status is not JobStatus.ON_HOLD
         and job.priority is not Priority.IMMEDIATE
@@ -81,26 +84,20 @@ def is_ahead(window: Appointment) -> bool:
     return window.ends_at > clock.now()
 
 
-def free_days(job: Job, tenancy: Tenancy, weeks: int) -> tuple[list[Day], int | None]:
-    """Return the days with free slots in the next weeks, and how many weeks show more of them.
+def free_days(job: Job, tenancy: Tenancy) -> list[Day]:
+    """Return the days with slots that are free, as far as the diary goes.
 
-    While there are none it looks further, as far as the diary goes.
+    What has begun is left out: of the present day a diary may give more.
     """
-    most = HORIZON // timedelta(weeks=1)
-    today = clock.today()
-    order = _order(job, tenancy)
-    for asked in range(min(max(weeks, 1), most), most + 1):
-        until = today + timedelta(weeks=asked)
-        found = _ask(
-            lambda diary, session, until=until: diary.check_availability(
-                session, order, today, until
-            )
-        )
-        days = _still_ahead(found.value or [])
-        if days or found.status is not Status.SUCCESS:
-            break
-    further = asked < most and job.priority is not Priority.EMERGENCY
-    return days, asked + 1 if further else None
+    order, now, today = _order(job, tenancy), clock.now(), clock.today()
+    found = _ask(
+        lambda diary, session: diary.check_availability(session, order, today, today + HORIZON)
+    )
+    left = [
+        (day, tuple(slot for slot in day.slots if slot.window.starts_at > now))
+        for day in found.value or []
+    ]
+    return [replace(day, slots=slots) for day, slots in left if slots]
 
 
 def appointment_of(job: str) -> Appointment | None:
@@ -153,11 +150,13 @@ def release(job: str, reason: str = "") -> None:
 
 
 def settle(job: Job) -> Appointment | None:
-    """Return when the diary has somebody come, and see that the housing system knows.
+    """Return when somebody comes, or came last: the diary says it, and the housing system is told.
 
-    Of a visit that is over and that the diary does not know, it keeps what it has. To a job that
-    was ended meanwhile nobody comes.
+    The housing system keeps a visit that is over and that the diary does not know, and has those
+    of other jobs to itself. To a job that was ended meanwhile nobody comes.
     """
+    if not is_in_diary(job):
+        return job.appointment
     window = appointment_of(job.number)
     told = job.appointment
     for _time in range(TOLD):
@@ -187,13 +186,6 @@ def _book(job: Job, tenancy: Tenancy, before: Appointment | None, window: Appoin
     if now == window:
         return Outcome.BOOKED
     return Outcome.GONE if now == before else Outcome.OTHERWISE
-
-
-def _still_ahead(days: list[Day]) -> list[Day]:
-    """Return what has not begun: of the present day a diary may give more."""
-    now = clock.now()
-    left = [(day, tuple(s for s in day.slots if s.window.starts_at > now)) for day in days]
-    return [replace(day, slots=slots) for day, slots in left if slots]
 
 
 def _create(job: Job, tenancy: Tenancy) -> Booking | None:

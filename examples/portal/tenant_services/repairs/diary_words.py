@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from babel.dates import format_date
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from .housing import Appointment
+
+_AND = re.compile(r"\ba (?=(1|8|11)(:|y))")
+"""Welsh 'and' before an hour whose name begins with a vowel: un, wyth, un ar ddeg."""
 
 
 def time_text(at: datetime) -> str:
@@ -52,11 +56,12 @@ def hours_text(window: Appointment) -> str:
 
 def window_text(window: Appointment) -> str:
     """Write a slot, as in between 8am and midday on Tuesday 8 June 2027."""
-    return _("between %(start)s and %(end)s on %(day)s") % {
+    text = _("between %(start)s and %(end)s on %(day)s") % {
         "start": time_text(window.starts_at),
         "end": time_text(window.ends_at),
         "day": on_day(window.starts_at.astimezone(LONDON).date()),
     }
+    return _AND.sub("ac ", text) if language() == "cy" else text
 
 
 def moment_text(at: datetime) -> str:

@@ -116,7 +116,7 @@ def _book_visit(number: str) -> None:
     [home] = [one for one in customer_directory().tenancies(TESSA) if one.reference == HOME]
     if job is None:
         return
-    days, _more = diary.free_days(job, home, 2)
+    days = diary.free_days(job, home)
     free = [slot.window for day in days for slot in day.slots if diary.may_change(slot.window)]
     if free:
         diary.book(job, home, None, free[0])
