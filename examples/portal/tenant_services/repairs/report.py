@@ -6,7 +6,7 @@ import hashlib
 import json
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from demo_portal import clock
 from design.forms import Form
@@ -29,11 +29,15 @@ from .housing import NewJob, Priority, Stage, housing_management
 from .models import Report
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.http import HttpResponse
 
     from ..profile.customers import Tenancy
-    from .diagnosis import Finding, Location, Problem, Repair
+    from .diagnosis import Answer, Finding, Location, Repair
     from .housing import Job
+
+Offered = TypeVar("Offered", "Location", "Answer")
 
 REPORTS_LAST = timedelta(hours=24)
 STEPS = [
@@ -61,17 +65,16 @@ class Progress:
         """See what the answers are, as the tree has them now."""
         self.report = report
         self.tenancy = tenancy
-        self.location: Location | None = None
-        self.problem: Problem | None = None
-        self.finding: Finding | None = None
         tree = diagnosis()
-        for location in tree.locations_of(tenancy) if tenancy else []:
-            if location.slug == report.location:
-                self.location = location
-        for problem in self.location.problems if self.location else []:
-            if problem.slug == report.problem:
-                self.problem = problem
-                self.finding = tree.find(report.location, report.problem, report.detail)
+        locations = tree.locations_of(tenancy) if tenancy else []
+        self.location = _named(locations, report.location)
+        problems = self.location.problems if self.location else []
+        self.problem = _named(problems, report.problem)
+        details = self.problem.details if self.problem else ()
+        self.offered = {"location": locations, "problem": problems, "detail": details}
+        self.finding: Finding | None = None
+        if self.problem:
+            self.finding = tree.find(report.location, report.problem, report.detail)
 
     @property
     def reached(self) -> str:
@@ -112,6 +115,10 @@ class Progress:
             for name in ("tenancy", "location", "problem", "detail", "words", "access", "telephone")
         ]
         return hashlib.sha256(json.dumps(answers).encode()).hexdigest()
+
+
+def _named(answers: Iterable[Offered], slug: str) -> Offered | None:
+    return next((answer for answer in answers if answer.slug == slug), None)
 
 
 class ReportingView(TenantView):
@@ -158,14 +165,6 @@ class Step(ReportingView, FormPage):
 
     step: ClassVar[str]
 
-    def get(self, *args: Any, **named: Any) -> HttpResponse:
-        """Ask, or lead elsewhere."""
-        return self.elsewhere() or super().get(*args, **named)
-
-    def post(self, *args: Any, **named: Any) -> HttpResponse:
-        """Take the answer, or lead elsewhere."""
-        return self.elsewhere() or super().post(*args, **named)
-
     def elsewhere(self) -> HttpResponse | None:
         """Return where the user should be instead."""
         if self.report.job:
@@ -199,15 +198,12 @@ class Question(Step):
     form_class = StepForm
     field: ClassVar[str]
 
-    def get_answers(self) -> list[Any]:
-        """Return the answers: each has a slug and is said in the user's language."""
-        raise NotImplementedError
-
     def get_form_kwargs(self) -> dict[str, Any]:
-        """Ask, with the answer that was given before."""
+        """Ask, and offer the answers that hang on those before."""
+        offered = self.progress.offered[self.field]
         return super().get_form_kwargs() | {
             "question": self.heading,
-            "answers": [(answer.slug, self.said(answer)) for answer in self.get_answers()],
+            "answers": [(answer.slug, self.said(answer)) for answer in offered],
         }
 
     def said(self, answer: Any) -> str:
@@ -228,7 +224,7 @@ class Question(Step):
         return super().form_valid(form)
 
 
-class HomeQuestion(ReportingView):
+class HomeQuestion(ReportingView, FormPage):
     """Asks for which of the user's homes it is."""
 
     template_name = "tenant_services/repairs/start.html"
@@ -237,8 +233,7 @@ class HomeQuestion(ReportingView):
 
     def get_form_kwargs(self) -> dict[str, Any]:
         """Offer what the user rents now."""
-        named: dict[str, Any] = super().get_form_kwargs()  # type: ignore[misc]
-        return named | {
+        return super().get_form_kwargs() | {
             "question": self.heading,
             "answers": [(home.reference, home.address) for home in self.homes],
         }
@@ -249,11 +244,10 @@ class HomeQuestion(ReportingView):
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
         """Add whether there is anything to report for."""
-        context: dict[str, Any] = super().get_context_data(**named)  # type: ignore[misc]
-        return context | {"homes": self.homes}
+        return super().get_context_data(**named) | {"homes": self.homes}
 
 
-class StartReport(HomeQuestion, FormPage):
+class StartReport(HomeQuestion):
     """The beginning."""
 
     def get_initial(self) -> dict[str, Any]:
@@ -292,11 +286,6 @@ class ReportLocation(Question):
     field = "location"
     heading = _("Where is the problem?")
 
-    def get_answers(self) -> list[Location]:
-        """Return the places that such a tenancy has."""
-        tenancy = self.progress.tenancy
-        return diagnosis().locations_of(tenancy) if tenancy else []
-
     def said(self, answer: Location) -> str:
         """Return a place with what helps to find it."""
         return f"{answer} ({answer.such_as})" if answer.such_as else str(answer)
@@ -315,11 +304,6 @@ class ReportProblem(Question):
     field = "problem"
     heading = _("What is the problem with?")
 
-    def get_answers(self) -> list[Problem]:
-        """Return what can be broken there."""
-        location = self.progress.location
-        return location.problems if location else []
-
 
 class ReportDetail(Question):
     """What about it."""
@@ -327,11 +311,6 @@ class ReportDetail(Question):
     step = "report_detail"
     field = "detail"
     heading = _("What is wrong?")
-
-    def get_answers(self) -> list[Any]:
-        """Return what can be wrong with it."""
-        problem = self.progress.problem
-        return problem.details if problem else []
 
 
 class DescriptionForm(Form):
@@ -358,7 +337,7 @@ class DescriptionForm(Form):
         widget=forms.TextInput(attrs={"autocomplete": "tel", "inputmode": "tel"}),
         validators=[
             RegexValidator(
-                r"^\+?[0-9 ()-]{7,}\Z",
+                r"^\+?([ ()-]*[0-9]){7,}[ ()-]*\Z",
                 _("Enter a telephone number, like 01632 960 001 or +44 7700 900 982"),
             )
         ],
@@ -426,7 +405,7 @@ class ReportCheck(Step):
         asked = [
             (
                 _("Home or garage"),
-                progress.tenancy.address if progress.tenancy else "",
+                self.tenancy.address,
                 "report_home",
             ),
             (_("Where"), str(finding.location), "report_location"),
@@ -445,26 +424,30 @@ class ReportCheck(Step):
 
     @cached_property
     def finding(self) -> Finding:
-        """What is being reported."""
+        """What is being reported; whoever comes so far has answered all."""
         finding = self.progress.finding
-        if finding is None:
-            raise Http404
+        assert finding is not None
         return finding
 
     @cached_property
     def repair(self) -> Repair:
         """The repair that it needs."""
         repair = self.finding.repair
-        if repair is None:
-            raise Http404
+        assert repair is not None
         return repair
+
+    @cached_property
+    def tenancy(self) -> Tenancy:
+        """What the user rents there."""
+        tenancy = self.progress.tenancy
+        assert tenancy is not None
+        return tenancy
 
     def place(self) -> tuple[str, str]:
         """Return the tenancy that the job is of, or the building if it is communal."""
-        tenancy = self.progress.tenancy
-        if tenancy is None:
-            raise Http404
-        return ("", tenancy.building) if self.finding.is_communal else (tenancy.reference, "")
+        if self.finding.is_communal:
+            return "", self.tenancy.building
+        return self.tenancy.reference, ""
 
     def already(self) -> list[Job]:
         """Return open jobs of the same kind there: it may have been reported."""
