@@ -197,12 +197,21 @@ def test_message_from_sending_to_answer(portal: PortalWorld) -> None:
 
 
 def test_answer_can_close_at_once(portal: PortalWorld) -> None:
-    """A tick beside the answer does both; nobody can answer what is closed."""
+    """A tick beside the answer does both, clicked twice as well; what is closed has no answer.
+
+    Who was writing one when somebody else closed it does not lose it.
+    """
     stella = signed_in(portal, STELLA)
     path = f"{STAFF}B4CK7F2H/"
     stella.post(path, {"token": "t", "text": "Done", "close": "on"})
     assert Enquiry.objects.get(reference="B4CK7F2H").status == "closed"
-    assert stella.post(path, {"token": "u", "text": "Again"}).status_code == 404
+    again = stella.post(path, {"token": "t", "text": "Done", "close": "on"})
+    assert again.headers["Location"] == STAFF
+    assert EnquiryAnswer.objects.filter(text="Done").count() == 1
+    late = text_of(stella.post(path, {"token": "u", "text": "Again"}))
+    assert "Somebody has closed this message meanwhile" in late
+    assert "Again" in late
+    assert stella.get(path).status_code == 404
     assert EnquiryAnswer.objects.filter(text="Again").count() == 0
 
 

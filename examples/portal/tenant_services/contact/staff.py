@@ -78,17 +78,7 @@ class ReplyForm(OnceForm):
     says = ("text",)
 
 
-class EnquiryView(StaffView):
-    """A view of a message that is not closed; a closed one is not there."""
-
-    @cached_property
-    def enquiry(self) -> Enquiry:
-        """The message of the address."""
-        known = Enquiry.objects.select_related("account__user", "chat")
-        return get_object_or_404(known, reference=self.kwargs["reference"], closed_at=None)
-
-
-class Answer(EnquiryView, FormPage):
+class Answer(StaffView, FormPage):
     """One message, and a form to answer it."""
 
     template_name = "tenant_services/contact/staff_message.html"
@@ -99,21 +89,29 @@ class Answer(EnquiryView, FormPage):
     success = gettext_lazy("The answer is sent")
     success_url = reverse_lazy("staff_messages")
 
+    @cached_property
+    def enquiry(self) -> Enquiry:
+        """The message of the address. A closed one is not there, but for what was being written."""
+        known = Enquiry.objects.select_related("account__user", "chat")
+        if self.request.method != "POST":
+            known = known.filter(closed_at=None)
+        return get_object_or_404(known, reference=self.kwargs["reference"])
+
     def get_context_data(self, **named: Any) -> dict[str, Any]:
         """Add the message."""
         return super().get_context_data(**named) | {"enquiry": self.enquiry}
 
     def form_valid(self, form: ReplyForm) -> HttpResponse:
         """Keep the answer, once, unless somebody closed the message meanwhile."""
-        now = clock.now()
+        now, once = clock.now(), form.once(by=self.staff)
         with transaction.atomic():
             known = Enquiry.objects.select_for_update().get(pk=self.enquiry.pk)
-            if known.closed_at is not None:
+            if known.closed_at is not None and not known.answers.filter(once=once).exists():
                 form.add_error(None, _("Somebody has closed this message meanwhile"))
                 return self.form_invalid(form)
             EnquiryAnswer.objects.get_or_create(
                 enquiry=known,
-                once=form.once(by=self.staff),
+                once=once,
                 defaults={
                     "staff": self.staff,
                     "text": form.cleaned_data["text"],
@@ -121,7 +119,7 @@ class Answer(EnquiryView, FormPage):
                 },
             )
             if form.cleaned_data["close"]:
-                Enquiry.objects.filter(pk=known.pk).update(closed_at=now)
+                Enquiry.objects.filter(pk=known.pk, closed_at=None).update(closed_at=now)
         return super().form_valid(form)
 
 
