@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import socketserver
 import subprocess
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 from tenant_services.profile import confirming
 from tenant_services.profile.confirming import mobile
 from tenant_services.profile.messages import NotSentError, send_email, send_sms, tell
 from tenant_services.profile.models import Registration
+from tenant_world import STELLA, begin, confirm_telephone, outbox, signed_in, stuck_customers
 from test_security import run
 
 if TYPE_CHECKING:
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from portal_world import PortalWorld
+    from tenant_world import Outbox
+
+__all__ = ["outbox"]
 
 digits = st.text("0123456789", min_size=9, max_size=9)
 SECRET = "sam.sampleson@people.example"
@@ -146,6 +152,59 @@ def test_tries_at_a_code_that_is_locked_do_not_lock_the_number(portal: PortalWor
     portal.clock.move_to(portal.clock.now() + confirming.PAUSE)
     assert confirming.send_code(made, made.telephone) is None
     assert confirming.try_code(made, made.telephone, portal.code) is None
+
+
+# --- what is written down of a link ---------------------------------------------------------------
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """Give what the portal writes to its log, at every level."""
+    logger, stream = logging.getLogger("django"), io.StringIO()
+    handler: Any = logger.handlers[0]
+    usual, level = handler.setStream(stream), logger.level
+    logger.setLevel(logging.DEBUG)
+    yield stream
+    logger.setLevel(level)
+    handler.setStream(usual)
+
+
+def test_log_has_no_links_token(
+    portal: PortalWorld, outbox: Outbox, written: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong at a link's address, the log names the page and not the token."""
+    tessa, staff = signed_in(portal), signed_in(portal, STELLA)
+    stranger = Client(raise_request_exception=False, HTTP_HOST="localhost")
+    begin(stranger)
+    confirm_telephone(portal, stranger)
+    link = outbox.link()
+    with stuck_customers():
+        assert stranger.post(link, {"password": "a horse that nobody rides"}).status_code == 503
+    token = link.split("/")[-2]
+    confirm, change, forgotten = (
+        f"/my-home/{page}/{token}/"
+        for page in ("register/confirm", "your-details/email/confirm", "forgotten-password/MQ")
+    )
+    assert tessa.get(change).status_code == stranger.get(forgotten).status_code == 404
+    assert stranger.get(f"{confirm}more/").status_code == 404
+    assert staff.get(change).status_code == 403
+    assert stranger.delete(confirm).status_code == 405
+    monkeypatch.setattr(confirming, "link_hash", refuse)
+    assert stranger.get(confirm).status_code == 500
+    monkeypatch.setattr("demo_portal.middleware.IdleMiddleware.__call__", refuse)
+    for path in (confirm, change, forgotten, f"{confirm}ŵ/"):
+        assert stranger.get(path).status_code == 500
+    said = written.getvalue()
+    assert token not in said
+    for status, page in (
+        ("Service Unavailable", "register/confirm/<str:token>/"),
+        ("Method Not Allowed (DELETE)", "register/confirm/<str:token>/"),
+        ("Not Found", "forgotten-password/<str:uidb64>/<str:token>/"),
+        ("Forbidden (Permission denied)", "your-details/email/confirm/<str:token>/"),
+        ("Internal Server Error", "your-details/email/confirm/<str:token>/"),
+    ):
+        assert f"{status}: /my-home/{page}\n" in said, said
+    assert "Not Found: no such page\n" in said
 
 
 # --- e-mails over a real connection ---------------------------------------------------------------
