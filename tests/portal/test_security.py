@@ -8,11 +8,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from demo_portal import settings
 from landlord_portal.management.commands.seed_demo import PASSWORD
 from landlord_portal.models import Phone, Tenant, User
 from lxml import html  # type: ignore[import-untyped]
@@ -113,8 +116,8 @@ print(Client(HTTP_HOST="localhost").get("/sign-in/").headers["Location"])
 print(Client(HTTP_HOST="elsewhere.example").get("/sign-in/", secure=True).status_code)
 """
     shutil.copytree(portal_template.home, tmp_path / "home")
-    settings = run(tmp_path / "home", "-c", program, PORTAL_HTTPS="1", PORTAL_HOSTS="localhost")
-    done = subprocess.run(**settings, capture_output=True, check=True)
+    command = run(tmp_path / "home", "-c", program, PORTAL_HTTPS="1", PORTAL_HOSTS="localhost")
+    done = subprocess.run(**command, capture_output=True, check=True)
     lines = done.stdout.splitlines()
     assert lines[0] == "max-age=31536000"
     assert set(lines[1].strip("[]").split(", ")) == {"True"}
@@ -122,12 +125,30 @@ print(Client(HTTP_HOST="elsewhere.example").get("/sign-in/", secure=True).status
     assert lines[3] == "400"
 
 
+def test_processes_that_start_at_once_have_one_key(tmp_path: Path) -> None:
+    """Whichever of them is first makes the key; none reads half of it or keeps another."""
+    for turn in range(20):
+        path = tmp_path / f"{turn}.key"
+        gate = threading.Barrier(8)
+
+        def key(path: Path = path, gate: threading.Barrier = gate) -> str:
+            gate.wait()
+            return settings._secret_key(path)
+
+        with ThreadPoolExecutor(8) as pool:
+            found = {made.result() for made in [pool.submit(key) for _ in range(8)]}
+        assert found == {path.read_text(encoding="ascii")}
+        assert len(path.read_text(encoding="ascii")) > 60
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert len(list(tmp_path.iterdir())) == 20
+
+
 @contextmanager
 def real_server(home: Path, **variables: str) -> Iterator[tuple[str, list[str]]]:
     """Serve a portal as `make portal` does; give its address, and all it writes afterwards."""
     written: list[str] = []
-    settings = run(home, "manage.py", "runserver", "--noreload", "127.0.0.1:0", **variables)
-    with subprocess.Popen(**settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    command = run(home, "manage.py", "runserver", "--noreload", "127.0.0.1:0", **variables)
+    with subprocess.Popen(**command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         try:
             for line in process.stdout:

@@ -23,6 +23,8 @@
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -35,8 +37,13 @@ HOME.mkdir(parents=True, exist_ok=True)
 
 def _secret_key(path: Path) -> str:
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(64), encoding="ascii")
+        # Of several processes that start at once the first one's is kept, whole.
+        file, made = tempfile.mkstemp(dir=path.parent)
+        os.write(file, secrets.token_urlsafe(64).encode("ascii"))
+        os.close(file)
+        with suppress(FileExistsError):
+            path.hardlink_to(made)
+        Path(made).unlink()
     return path.read_text(encoding="ascii")
 
 
