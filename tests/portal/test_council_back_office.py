@@ -146,6 +146,12 @@ def test_another_creditors_payment_is_none(place: str) -> None:
         assert office.payments("1", Search("HB7"), 1).rows == []
 
 
+def test_number_that_no_text_can_be_is_nobodys(place: str) -> None:
+    """An address may have a null byte in it, which PostgreSQL takes in no text: no such payment."""
+    with opened(place) as office:
+        assert office.payment("7000123", "P1\0") is None
+
+
 def test_it_is_only_read(place: str) -> None:
     """The connections of this site cannot write, whatever they are asked."""
     with opened(place) as office, office._records.engine.connect() as connection:

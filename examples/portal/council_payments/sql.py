@@ -132,6 +132,8 @@ class SqlBackOffice:
 
     def payment(self, reference: str, number: str) -> tuple[Payment, Totals] | None:
         """See `BackOffice`."""
+        if "\0" in number:
+            return None  # An address may have it; no text of PostgreSQL's does.
         wanted = and_(payments.c.creditor == reference, payments.c.number == number)
         deducted = lines.c.overpayment_recovery_pence + lines.c.other_deductions_pence
         wrong = case((lines.c.gross_pence - deducted != lines.c.net_pence, 1), else_=0)
