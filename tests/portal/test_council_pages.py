@@ -427,6 +427,15 @@ def test_passwords_are_not_guessed_here_either(portal: PortalWorld) -> None:
 # --- when the back office does not answer -------------------------------------------------------
 
 
+def test_what_was_sent_without_answers_is_sent_again(portal: PortalWorld) -> None:
+    """Whatever was posted is posted again, even if there is nothing in it; some pages want it."""
+    client = signed_in(portal)
+    path = f"{BASE}/{prove(client)}/payments/"
+    with stuck():
+        page = html.fromstring(client.post(path).content)
+    assert page.xpath("//main//form[@method='post']//button/text()")
+
+
 @pytest.mark.parametrize("path", [path for path in PAGES if path != PROVE])
 def test_slow_back_office_gives_a_clear_page(portal: PortalWorld, path: str) -> None:
     """Within its time the page says what is wrong and leads back to itself; then all is as was."""
