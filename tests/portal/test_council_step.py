@@ -171,6 +171,26 @@ def in_session(portal: PortalWorld, user: User) -> Client:
     return signed_in(portal, user.username)
 
 
+def test_locked_reference_costs_an_account_nothing(portal: PortalWorld) -> None:
+    """An answer that is not looked at is not wrong: others' guesses lock nobody out of the rest."""
+    guesser, client = signed_in(portal, CADI), signed_in(portal)
+    for _ in range(2):
+        for _ in range(TRIES_OF_ACCOUNT):
+            guesser.post(PROVE, answers(amount="1.00"))
+        Tries.objects.filter(key__contains=":account:").delete()
+    for _ in range(TRIES_OF_ACCOUNT + 1):
+        assert client.post(PROVE, answers()).status_code == 429
+    prove(client, "7000456")
+
+
+def test_the_largest_payment_can_be_proved(portal: PortalWorld) -> None:
+    """A payment of many thousand lines is of many million pounds."""
+    change(sql.payments.update().values(pence=12_345_678_901))
+    client = signed_in(portal)
+    client.post(PROVE, answers(amount="£123,456,789.01"))
+    assert has_proved(client)
+
+
 def test_proving_one_does_not_buy_guesses_at_another(portal: PortalWorld) -> None:
     """Right answers in between do not forgive wrong ones."""
     client = signed_in(portal)

@@ -58,6 +58,7 @@ class LandlordQuestions(Questions):
     amount = MoneyField(
         label=_("Amount of your last payment"),
         help_text=_("In pounds and pence, for example 1,234.56."),
+        max_digits=12,
         required_message=_("Enter the amount of your last payment"),
         invalid_message=_("The amount must be pounds and pence, like 1,234.56"),
     )

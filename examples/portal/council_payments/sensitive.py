@@ -139,6 +139,7 @@ class Prove(CouncilView, FormPage):
         if not use_try(with_account, TRIES_OF_ACCOUNT):
             return self._locked()
         if not use_try(at_reference, TRIES_AT_REFERENCE):
+            give_back(with_account)
             return self._locked()
         try:
             right = form.are_right()

@@ -61,16 +61,32 @@ class Form(forms.Form):
         return list(self.reveals.get(field, {}).get(value, []))
 
 
+class LinesField(forms.CharField):
+    """Text of some lines. They end alike, whatever the browser: an end counts as one character."""
+
+    widget = forms.Textarea
+
+    def to_python(self, value: Any) -> str:
+        """Return the text as it is kept."""
+        text: str = super().to_python(value)
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 class MoneyField(forms.DecimalField):
-    """Pounds and pence: digits with two decimals or none, with or without £ and commas."""
+    """Pounds and pence: digits with two decimals or none, with or without £ and commas.
+
+    Of ``max_digits`` two are pence.
+    """
 
     govuk: ClassVar[Mapping[str, Any]] = {
         "prefix": {"text": "£"},
         "classes": "govuk-input--width-5",
     }
-    _written = re.compile(r"£?([0-9]{1,7}|[0-9]{1,3}(,[0-9]{3}){1,2})(\.[0-9]{2})?")
+    _written = re.compile(r"£?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]{2})?")
 
-    def __init__(self, *, required_message: Any, invalid_message: Any, **named: Any) -> None:
+    def __init__(
+        self, *, required_message: Any, invalid_message: Any, max_digits: int = 9, **named: Any
+    ) -> None:
         """Say what to answer when there is none, and when it is no such amount."""
         messages = dict.fromkeys(
             ("invalid", "max_digits", "max_decimal_places", "max_whole_digits", "min_value"),
@@ -78,7 +94,7 @@ class MoneyField(forms.DecimalField):
         )
         super().__init__(
             min_value=0,
-            max_digits=9,
+            max_digits=max_digits,
             decimal_places=2,
             widget=forms.TextInput(attrs={"inputmode": "decimal", "spellcheck": False}),
             error_messages={"required": required_message, **messages},
