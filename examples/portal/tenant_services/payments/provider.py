@@ -98,9 +98,6 @@ class PaymentProvider(Protocol):
     Each raises `ProviderUnavailableError` or `ProviderRefusedError`.
     """
 
-    pages: tuple[str, ...]
-    """The origins of the pages that payers are sent to."""
-
     def create(self, order: Order) -> State:
         """Make a payment, or return the one that was made of this order before."""
 
