@@ -292,6 +292,17 @@ def test_wrong_words_are_said_and_kept_on_the_page(
     assert not Report.objects.get().is_described
 
 
+def test_ends_of_lines_count_once(portal: PortalWorld) -> None:
+    """As long as may be in a browser, which sends two characters for each, is not too long."""
+    client = signed_in(portal)
+    path = walk(client, HOME, DRIPS)
+    sent = {"words": "a\r\n" * 499 + "bc", "access": "a\r\n" * 249 + "bc"}
+    assert client.post(path, {"words": sent["words"] + "d"}).status_code == 200
+    assert client.post(path, sent).status_code == 302
+    kept = Report.objects.get()
+    assert (len(kept.words), len(kept.access)) == (1000, 500)
+
+
 @pytest.mark.parametrize("value", ["", "nowhere", "tap", "T-200001", "<script>", "\x00"])
 def test_answers_that_were_not_offered_are_refused(portal: PortalWorld, value: str) -> None:
     """Nothing but what is offered is taken, and the page says what to do."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from babel.dates import format_date, format_time
 from demo_portal import clock
 from demo_portal.jinja import language
-from design.forms import Form
+from design.forms import Form, LinesField
 from django import forms
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
@@ -36,14 +36,13 @@ def new_reference() -> str:
     return "".join(secrets.choice(_LETTERS) for _letter in range(REFERENCE))
 
 
-class WrittenField(forms.CharField):
-    """Text of some length. Lines end alike, whatever the browser."""
+class WrittenField(LinesField):
+    """Text of some length."""
 
     def __init__(self, *, required_message: Any, **named: Any) -> None:
         """Say what to write when there is nothing."""
         super().__init__(
             max_length=LONGEST,
-            widget=forms.Textarea,
             error_messages={
                 "required": required_message,
                 "max_length": gettext_lazy(
@@ -53,11 +52,6 @@ class WrittenField(forms.CharField):
             },
             **named,
         )
-
-    def to_python(self, value: Any) -> str:
-        """Return the text as it is kept."""
-        text: str = super().to_python(value)
-        return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 class OnceForm(Form):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from demo_portal import clock
 from demo_portal.clock import LONDON
-from design.forms import Form
+from design.forms import Form, LinesField
 from design.views import FormPage
 from django import forms
 from django.contrib import messages
@@ -353,12 +353,11 @@ class YourAppointment(VisitView, TemplateView):
 class CancelForm(Form):
     """Why, if somebody wants to say it."""
 
-    reason = forms.CharField(
+    reason = LinesField(
         label=_("Why are you cancelling? (optional)"),
         help_text=_("The contractor sees this. Do not give health or bank details."),
         required=False,
         max_length=REASON_LENGTH,
-        widget=forms.Textarea,
         error_messages={
             "max_length": _("The reason must be %(limit_value)d characters or fewer"),
             "null_characters_not_allowed": _("The reason has a character that cannot be kept"),

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from demo_portal import clock
-from design.forms import Form
+from design.forms import Form, LinesField
 from design.views import FormPage
 from django import forms
 from django.core.exceptions import ValidationError
@@ -316,19 +316,17 @@ class ReportDetail(Question):
 class DescriptionForm(Form):
     """What whoever comes should know."""
 
-    words = forms.CharField(
+    words = LinesField(
         label=_("Describe the problem (optional)"),
         help_text=_("For example when it began. Do not give health or bank details."),
         required=False,
         max_length=1000,
-        widget=forms.Textarea,
     )
-    access = forms.CharField(
+    access = LinesField(
         label=_("What should whoever comes know to get in or to help you? (optional)"),
         help_text=_("For example that you need time to get to the door, or an interpreter."),
         required=False,
         max_length=500,
-        widget=forms.Textarea,
     )
     telephone = forms.CharField(
         label=_("Best telephone number to reach you (optional)"),
