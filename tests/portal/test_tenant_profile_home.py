@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -15,12 +16,17 @@ from babel.messages.pofile import read_po
 from council_world import CASEY
 from council_world import signed_in as council_signed_in
 from demo_portal.records import RecordsUnavailableError
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from lxml import html  # type: ignore[import-untyped]
 from sqlalchemy import create_engine, select
+from tenant_services.contact.models import TenantNotice
+from tenant_services.contact.notices import shown_to
 from tenant_services.models import TenantAccount
 from tenant_services.profile import customers_sql as sql
 from tenant_services.profile import urls
+from tenant_services.profile.customers import customer_directory
 from tenant_services.profile.example_data import CUSTOMERS, documents, tenancies
 from tenant_services.repairs import overview as repairs
 from tenant_world import (
@@ -202,6 +208,71 @@ def test_example_documents_are_tagged_and_in_the_catalogue(portal: PortalWorld) 
             assert document["tenancy"] in reader.pages[0].extract_text()
         else:
             assert "llawlyfr" in document["content"].decode()
+
+
+def notices_link(answer: Any) -> str:
+    """Return what the link to the notices is called."""
+    [link] = html.fromstring(answer.content).xpath("//nav//li/a[@href='/my-home/notices/']")
+    return " ".join(link.text_content().split())
+
+
+def test_unread_notices_are_counted_on_every_page(portal: PortalWorld) -> None:
+    """In both languages, also on pages that say no; whoever has read them all sees no number."""
+    client = signed_in(portal)
+    paths = ("/my-home/", "/my-home/your-details/", "/my-home/contact/", "/my-home/nowhere/")
+    account = TenantAccount.objects.get(user__username=TESSA)
+    notices = shown_to(customer_directory().tenancies(account.person))
+    for left in range(len(notices), -1, -1):
+        for lang, called in (
+            ("en", f"Notices ({left} unread)" if left else "Notices"),
+            ("cy", f"Hysbysiadau ({left} heb e" if left else "Hysbysiadau"),
+        ):
+            client.cookies["django_language"] = lang
+            for path in paths if left in (0, 1, len(notices)) else paths[:1]:
+                assert notices_link(client.get(path)).startswith(called), path
+        if left:
+            client.get(f"/my-home/notices/{notices[left - 1].pk}/")
+    assert notices_link(client.get("/my-home/")) == "Hysbysiadau"
+
+
+def test_counting_unread_notices_costs_one_query(portal: PortalWorld) -> None:
+    """However many there are; the directory is asked once a page, and not if nothing is new."""
+    client = signed_in(portal)
+    asked: list[str] = []
+    usual = sql.SqlCustomerDirectory.tenancies
+
+    def listen(self: Any, person: str) -> Any:
+        asked.append(person)
+        return usual(self, person)
+
+    with patch.object(sql.SqlCustomerDirectory, "tenancies", listen):
+        for path in ("/my-home/rent/", "/my-home/your-details/"):
+            asked.clear()
+            with CaptureQueriesContext(connection) as queries:
+                client.get(path)
+            assert asked == ["P1001"]
+            assert sum("read_by" in query["sql"] for query in queries) == 1
+        account = TenantAccount.objects.get(user__username=TESSA)
+        account.notices_read.add(*TenantNotice.objects.all())
+        asked.clear()
+        client.get("/my-home/your-details/")
+    assert asked == []
+
+
+def test_directory_that_is_down_is_waited_for_once(portal: PortalWorld) -> None:
+    """A page that needs no directory is there without the number; none waits twice to say sorry."""
+    client = signed_in(portal)
+    with stuck_customers(0.5):
+        for path, status in (
+            ("/my-home/contact/message/", 200),
+            ("/my-home/", 503),
+            (f"/my-home/tenancies/{HOME}/", 503),
+        ):
+            began = time.monotonic()
+            answer = client.get(path)
+            assert time.monotonic() - began < 0.95, path
+            assert answer.status_code == status
+            assert notices_link(answer) == "Notices"
 
 
 # --- to whom --------------------------------------------------------------------------------------

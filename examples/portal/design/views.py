@@ -69,7 +69,8 @@ class RecordsView:
     """A view that asks other systems.
 
     When one of them does not answer, a page says so and offers to send the same again, but for
-    passwords, which are in no page.
+    passwords, which are in no page. ``request.records_are_down`` tells what is shown around it to
+    wait for nothing more.
     """
 
     def dispatch(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
@@ -77,6 +78,7 @@ class RecordsView:
         try:
             return super().dispatch(request, *args, **named)  # type: ignore[misc, no-any-return]
         except RecordsUnavailableError:
+            request.records_are_down = True  # type: ignore[attr-defined]
             sent = {
                 name: request.POST.getlist(name)
                 for name in request.POST

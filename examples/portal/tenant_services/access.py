@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from demo_portal.records import RecordsUnavailableError
 from design.views import RecordsView
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404
 from landlord_portal.roles import GuardedView
 
-from .models import StaffAccount, TenantAccount
 from .profile.customers import customer_directory
 
 if TYPE_CHECKING:
     from landlord_portal.models import User
 
+    from .models import TenantAccount
     from .profile.customers import Tenancy
 
 
@@ -58,10 +59,10 @@ class TenantView(RecordsView, GuardedView):
         account: TenantAccount = self.request.user.tenant_account
         return account
 
-    @cached_property
+    @property
     def tenancies(self) -> list[Tenancy]:
         """Every tenancy of the user's, those that go on first."""
-        return customer_directory().tenancies(self.account.person)
+        return tenancies_of(self.request)
 
 
 class TenancyView(TenantView):
@@ -89,11 +90,27 @@ class StaffView(RecordsView, GuardedView):
         return is_staff(user)
 
 
+def tenancies_of(request: Any) -> list[Tenancy]:
+    """Return every tenancy of the user's. A page asks the directory once, answered or not.
+
+    Raises:
+        RecordsUnavailableError: other systems do not answer.
+    """
+    if getattr(request, "records_are_down", False):
+        raise RecordsUnavailableError
+    if not hasattr(request, "tenancies"):
+        request.records_are_down = True
+        request.tenancies = customer_directory().tenancies(request.user.tenant_account.person)
+        request.records_are_down = False
+    found: list[Tenancy] = request.tenancies
+    return found
+
+
 def is_tenant(user: User) -> bool:
     """Whether the user is a person with a tenant's account."""
-    return not user.is_automation and TenantAccount.objects.filter(user=user).exists()
+    return not user.is_automation and hasattr(user, "tenant_account")
 
 
 def is_staff(user: User) -> bool:
     """Whether the user is a person of the housing association's."""
-    return not user.is_automation and StaffAccount.objects.filter(user=user).exists()
+    return not user.is_automation and hasattr(user, "tenant_staff_account")

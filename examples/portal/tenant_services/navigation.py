@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from demo_portal.records import RecordsUnavailableError
 from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
-from .access import is_staff, is_tenant
+from .access import is_staff, is_tenant, tenancies_of
+from .contact.notices import unread
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -34,7 +37,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
                 "my_home": _("Overview"),
                 "rent": _("Rent"),
                 "repairs": _("Repairs"),
-                "tenant_notices": _("Notices"),
+                "tenant_notices": _notices(request),
                 "contact": _("Contact us"),
                 "profile": _("Your details"),
             }
@@ -57,4 +60,18 @@ def context(request: HttpRequest) -> dict[str, Any]:
             }
             for name, text in offered.items()
         ],
+    }
+
+
+def _notices(request: Any) -> str:
+    """Return what the link to the notices is called: by how many are unread, if that is known."""
+    tenancies: Any = SimpleLazyObject(lambda: tenancies_of(request))
+    try:
+        count = unread(request.user.tenant_account, tenancies)
+    except RecordsUnavailableError:
+        count = 0
+    if not count:
+        return _("Notices")
+    return ngettext("Notices (%(count)s unread)", "Notices (%(count)s unread)", count) % {
+        "count": count
     }

@@ -15,6 +15,7 @@ from .writing import SAYS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
 
     from ..models import TenantAccount
@@ -30,18 +31,27 @@ def fits(notice: TenantNotice, tenancy: Tenancy) -> bool:
     )
 
 
-def shown_to(tenancies: Iterable[Tenancy]) -> list[TenantNotice]:
-    """Return what is shown today to who rents all that, newest first."""
-    today, rented = clock.today(), list(tenancies)
-    now_shown = TenantNotice.objects.filter(
+def shown() -> QuerySet[TenantNotice]:
+    """Return what is shown today, newest first, to whomever."""
+    today = clock.today()
+    return TenantNotice.objects.filter(
         withdrawn_at=None, shown_from__lte=today, shown_until__gte=today
     )
-    return [notice for notice in now_shown if any(fits(notice, tenancy) for tenancy in rented)]
+
+
+def shown_to(tenancies: Iterable[Tenancy]) -> list[TenantNotice]:
+    """Return what is shown today to who rents all that, newest first."""
+    rented = list(tenancies)
+    return [notice for notice in shown() if any(fits(notice, one) for one in rented)]
 
 
 def unread(account: TenantAccount, tenancies: Iterable[Tenancy]) -> int:
-    """Return how many notices there are that the account has not read."""
-    return len(_unread(account, shown_to(tenancies)))
+    """Return how many notices there are that the account has not read.
+
+    The tenancies are looked at only if there is one that may be for them.
+    """
+    new = shown().exclude(read_by=account)
+    return sum(any(fits(notice, one) for one in tenancies) for notice in new)
 
 
 def _unread(account: TenantAccount, shown: Iterable[TenantNotice]) -> set[int]:

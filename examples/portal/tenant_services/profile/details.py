@@ -38,7 +38,7 @@ from .pages import CodePage, link_is_dead
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
-    from django.http import HttpRequest, HttpResponse, HttpResponseBase
+    from django.http import HttpRequest, HttpResponse
     from django.utils.functional import Promise
 
     from .customers import Customer
@@ -267,13 +267,10 @@ class ConfirmTelephone(DetailsView, CodePage):
     success = _("Your mobile phone number was changed")
     success_url = reverse_lazy("profile")
 
-    def dispatch(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
-        """Answer who has asked for a change."""
-        if self.may_enter(request.user):
-            self.record = self.changes().filter(kind=TELEPHONE).first()
-            if self.record is None:
-                return redirect("profile")
-        return super().dispatch(request, *args, **named)
+    def elsewhere(self) -> HttpResponse | None:
+        """Lead back who has not asked for a change."""
+        self.record = self.changes().filter(kind=TELEPHONE).first()
+        return None if self.record else redirect("profile")
 
     @property
     def number(self) -> str:
@@ -326,14 +323,11 @@ class ConfirmEmail(DetailsView, FormPage):
     change: Any
     kwargs: dict[str, Any]
 
-    def dispatch(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
-        """Answer while the link counts."""
-        if self.may_enter(request.user):
-            hashed = confirming.link_hash(named["token"])
-            self.change = self.changes().filter(kind=EMAIL, link_hash=hashed).first()
-            if self.change is None:
-                return link_is_dead(request)
-        return super().dispatch(request, *args, **named)
+    def elsewhere(self) -> HttpResponse | None:
+        """Say when the link does not count any more."""
+        hashed = confirming.link_hash(self.kwargs["token"])
+        self.change = self.changes().filter(kind=EMAIL, link_hash=hashed).first()
+        return None if self.change else link_is_dead(self.request)
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
         """Show which."""
