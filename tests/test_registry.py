@@ -970,6 +970,39 @@ def test_facts_hold_the_last_code_entry_by_the_instant_asked_for(
     assert "officer" not in repr(registry.facts("acme-1", NOW).code_entry)
 
 
+@on_both_databases
+def test_facts_of_many_are_those_of_each(registry: Registry, store: Store) -> None:
+    """Read together, every account has its own facts, and whom nobody registered is left out."""
+    registry.add_landlord(Landlord("brick", "Brick Trust"))
+    registry.add_person(Person("officer", "brick", "Example Officer"))
+    for number in (1, 2):
+        registry.add_account(bot(number))
+    registry.add_account(bot(8, landlord_id="brick", username="Brick Trust Automation"))
+    registry.add_account(bot(9, landlord_id="brick", username="Brick Trust Automation"))
+    registry.remove_account("acme-9")
+    for minutes in (3, 2, -1):
+        hand_over(store, "acme-1", NOW - timedelta(minutes=minutes))
+    hand_over(store, "acme-2", NOW - timedelta(minutes=4))
+    registry.pause_landlord("brick", "an example")
+    registry.add_closure(closure("c", NOW))
+    registry.add_notice(AnnouncedChange("n", DAY))
+    for landlord, fingerprint in (("acme", "f"), ("brick", "g")):
+        registry.record_tested_form(KnownForm(landlord, "other", fingerprint, DAY))
+    ids = ["acme-1", "acme-2", "acme-8"]
+    found = registry.facts_of([*ids, "acme-9", "nobody"], NOW)
+    assert found == {account: registry.facts(account, NOW) for account in ids}
+    assert [found[account].landlord.paused for account in ids] == [False, False, True]
+    entered = [found[account].code_entry for account in ids]
+    assert [entry and NOW - entry.provided_at for entry in entered] == [
+        timedelta(minutes=2),
+        timedelta(minutes=4),
+        None,
+    ]
+    assert registry.facts_of([], NOW) == {}
+    with pytest.raises(InvalidInputError):
+        registry.facts_of(["acme-1", "\x00"], NOW)
+
+
 def test_facts_refuse_a_naive_instant(registry: Registry) -> None:
     """A time without an offset is no instant."""
     registry.add_account(bot(1))

@@ -22,7 +22,7 @@ from automation_rules.accounts import AccountStatus
 from automation_rules.activity import Activity
 from automation_rules.enforcer import Step
 from automation_rules.errors import NotRecordedError, NotRegisteredError
-from automation_rules.gateway import Automation, Route, Routes
+from automation_rules.gateway import Automation, Gateway, Route, Routes
 from automation_rules.gateway.asgi import AutomationRulesMiddleware
 from automation_rules.gateway.current import MOST_ACCOUNTS, CurrentFacts, CurrentPolicy
 from automation_rules.gateway.shells import checked_caller
@@ -37,10 +37,11 @@ from gateway_world import OFFICER, WORKDAY, World
 from servers import on_both_databases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
+    from datetime import datetime
     from pathlib import Path
 
-    from automation_rules.gateway import Gateway, Passage
+    from automation_rules.gateway import Passage
 
 BOT = Automation("acme-1")
 LIST = Step(Action.LIST_TODOS)
@@ -186,14 +187,14 @@ def test_whoever_goes_away_leaves_no_lease_for_a_denied_step(
 ) -> None:
     """A request that is cancelled while it is decided holds none of the two places."""
     deciding, cancelled = threading.Event(), threading.Event()
-    facts = Registry.facts
+    facts = Registry.facts_of
 
     def slowly(*args: Any) -> Any:
         deciding.set()
         assert cancelled.wait(10)
         return facts(*args)
 
-    monkeypatch.setattr(Registry, "facts", slowly)
+    monkeypatch.setattr(Registry, "facts_of", slowly)
 
     async def go_away(gateway: Gateway) -> None:
         task = asyncio.create_task(gateway.ask_async(BOT, step))
@@ -257,7 +258,7 @@ def test_what_waits_long_for_the_log_is_seen_again(
             elif change == "closing":
                 world.clock.move_to(WORKDAY + timedelta(hours=9))
             else:
-                monkeypatch.setattr(Registry, "facts", fail)
+                monkeypatch.setattr(Registry, "facts_of", fail)
         time.sleep(0.6)
 
     assert ask(gateway, LIST, asynchronous).allowed
@@ -320,13 +321,13 @@ def test_whoever_is_allowed_costs_one_reading_in_a_while(
 ) -> None:
     """Facts are read once for many steps that are allowed, and once more for one that is not."""
     read = []
-    facts = Registry.facts
+    facts = Registry.facts_of
 
     def counted(*args: Any) -> Any:
         read.append(args)
         return facts(*args)
 
-    monkeypatch.setattr(Registry, "facts", counted)
+    monkeypatch.setattr(Registry, "facts_of", counted)
     now = time.monotonic()
     monkeypatch.setattr("automation_rules.gateway.current.monotonic", lambda: now)
     for _ in range(5):
@@ -363,21 +364,22 @@ class Told:
     def __init__(self) -> None:
         """Know nothing yet."""
         self.asked = 0
-        self.said: list[str] = []
+        self.about: list[list[str]] = []
         self.gates: dict[int, threading.Event] = {}
 
-    def facts(self, *_: object) -> Any:
-        """Say which answer this is; wait at its gate if it has one."""
+    def facts_of(self, account_ids: Collection[str], _at: object) -> Any:
+        """Say which answer this is, about everyone; wait at its gate if it has one."""
         self.asked += 1
         number = self.asked
+        self.about.append(sorted(account_ids))
         if number in self.gates:
             assert self.gates[number].wait(10)
-        return number
+        return dict.fromkeys(account_ids, number)
 
 
-def known(facts: CurrentFacts) -> Any:
+def known(facts: CurrentFacts, name: str = "acme-1", at: datetime = WORKDAY) -> Any:
     """Return which answer is known."""
-    return facts.facts("acme-1", WORKDAY)
+    return facts.facts(name, at)
 
 
 def test_a_slow_reader_does_not_bring_older_facts_back() -> None:
@@ -408,6 +410,106 @@ def test_facts_are_forgotten_only_when_they_are_older() -> None:
     assert known(facts) == 2
     assert facts.forget("acme-1")
     assert not facts.forget("acme-1")
+
+
+def test_those_who_ask_again_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one account are read all that asked again since they were read, and no others."""
+    now = 0.0
+    monkeypatch.setattr("automation_rules.gateway.current.monotonic", lambda: now)
+    told = Told()
+    facts = CurrentFacts(told)
+
+    def ask_about(*names: str) -> set[Any]:
+        return {known(facts, name) for name in names}
+
+    ask_about("a", "b", "c")
+    assert ask_about("a", "b") == {1, 2}
+    now = 0.5
+    assert ask_about("a", "b") == {4}
+    assert told.about[3:] == [["a", "b"]]
+    now = 1.0
+    assert ask_about("c", "a", "b") == {5, 6}
+    assert told.about[4:] == [["b", "c"], ["a"]]
+
+
+def test_what_is_read_along_is_as_old_as_its_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Facts that were read with another account's are used for half a second, and not longer."""
+    now = 0.0
+    monkeypatch.setattr("automation_rules.gateway.current.monotonic", lambda: now)
+    told = Told()
+    facts = CurrentFacts(told)
+    for name in ("a", "a", "b"):
+        known(facts, name)
+    assert told.about == [["a"], ["a", "b"]]
+    now = 0.499
+    assert known(facts, "a") == 2
+    now = 0.5
+    assert known(facts, "a") == 3
+    later = WORKDAY + timedelta(seconds=0.5)
+    assert known(facts, "a", later) == 4
+
+
+def test_a_reading_that_fails_is_no_other_accounts_trouble() -> None:
+    """When nothing could be read, every account is read by itself when it is next asked about."""
+    told = Told()
+    facts = CurrentFacts(told)
+    for _ in range(2):
+        known(facts, "a")
+    fail = told.gates[2] = threading.Event()
+    fail.wait = lambda *_: False  # type: ignore[method-assign]
+    with pytest.raises(AssertionError):
+        known(facts, "b")
+    assert known(facts, "a") == 1
+    assert known(facts, "c") == 3
+    assert told.about[1:] == [["a", "b"], ["a", "c"]]
+
+
+def test_facts_that_stay_the_same_stay_the_same_objects(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is made of an account's facts can be kept until somebody changes them."""
+    now = 0.0
+    monkeypatch.setattr("automation_rules.gateway.current.monotonic", lambda: now)
+    with world.registry() as registry:
+        facts = CurrentFacts(registry)
+        first = facts.facts("acme-1", WORKDAY)
+        now = 0.5
+        assert facts.facts("acme-1", WORKDAY) is first
+        registry.pause_account("acme-1", "made-up reason")
+        now = 1.0
+        changed = facts.facts("acme-1", WORKDAY)
+        assert changed.account.status is AccountStatus.PAUSED
+
+
+@pytest.mark.parametrize("source", ["facts", "policy"])
+def test_what_is_about_to_grow_old_is_read_once_and_not_asked_for_in_vain(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str
+) -> None:
+    """Who cannot decide in the loop any more renews what was in the way, for all who follow."""
+    path = tmp_path / "policy.toml"
+    path.write_text(landlord_portal_text(), "utf-8")
+    now = 0.0
+    monkeypatch.setattr("automation_rules.gateway.current.monotonic", lambda: now)
+    away: list[object] = []
+    anew = Gateway._judge_anew
+
+    def counted(*args: Any) -> Any:
+        away.append(args)
+        return anew(*args)
+
+    monkeypatch.setattr(Gateway, "_judge_anew", counted)
+    with world.gateway(policy=UNWATCHED if source == "facts" else path) as gateway:
+        caller = BOT if source == "facts" else None
+
+        async def several() -> None:
+            for _ in range(3):
+                await gateway.ask_async(caller, LIST)
+
+        asyncio.run(several())
+        met = len(away)
+        now = 0.45
+        asyncio.run(several())
+    assert len(away) == met + 1
 
 
 def test_a_policy_with_its_old_times_is_noticed(tmp_path: Path) -> None:
@@ -839,9 +941,8 @@ def test_what_is_known_of_strangers_is_small() -> None:
     """Thousands of identifiers that nobody registered cost little each, and old ones go."""
 
     class Nobody:
-        def facts(self, account_id: str, _at: object) -> Any:
-            held = bytearray(10_000)
-            raise NotRegisteredError(f"there is no {account_id}: {len(held)}")
+        def facts_of(self, *_: object) -> Any:
+            return {}
 
     facts = CurrentFacts(Nobody())
 
@@ -875,13 +976,13 @@ def test_the_loop_never_waits_for_the_database(
 
     monkeypatch.setattr("automation_rules.gateway.current.monotonic", later)
     threads: set[int] = set()
-    facts = Registry.facts
+    facts = Registry.facts_of
 
     def watched(*args: Any) -> Any:
         threads.add(threading.get_ident())
         return facts(*args)
 
-    monkeypatch.setattr(Registry, "facts", watched)
+    monkeypatch.setattr(Registry, "facts_of", watched)
 
     async def many() -> int:
         for _ in range(50):
@@ -928,7 +1029,11 @@ def test_the_loop_goes_on_while_the_database_is_slow(
     world: World, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     """Others are served in the same loop while a bot's facts or lease are waited for."""
-    slow = {"facts": (Registry, "facts"), "denied": (Registry, "facts"), "lease": (Leases, "take")}
+    slow = {
+        "facts": (Registry, "facts_of"),
+        "denied": (Registry, "facts_of"),
+        "lease": (Leases, "take"),
+    }
     owner, name = slow[why]
     do = getattr(owner, name)
     longest = 0.0

@@ -39,7 +39,7 @@ from ..errors import (
 from ..group_commit import GroupCommit
 from ..routes import Public, Routes, load_routes
 from .callers import Person, Visitor
-from .current import FRESH_SECONDS, CurrentFacts, CurrentPolicy
+from .current import FRESH_SECONDS, RENEW_SECONDS, CurrentFacts, CurrentPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,11 +49,11 @@ if TYPE_CHECKING:
     from ..audit import Head, Receipt
     from ..clock import Clock
     from ..decision import Decision
-    from ..enforcer import FactsSource
     from ..monitor import ActivityMonitor
     from ..policy import Policy
     from ..store import Leases
     from .callers import Caller
+    from .current import FactsOfMany
 
 __all__ = ["RECORD_SECONDS", "UNKNOWN_ROUTE", "Gateway", "Passage", "Watch", "open_gateway"]
 
@@ -116,7 +116,7 @@ class Gateway:
 
     def __init__(
         self,
-        registry: FactsSource,
+        registry: FactsOfMany,
         policy: Policy | CurrentPolicy,
         clock: Clock,
         log: GroupCommit,
@@ -241,7 +241,7 @@ class Gateway:
     ) -> Passage:
         try:
             if self._reads(account_id):
-                judged = await asyncio.to_thread(self._judge, account_id, step)
+                judged = await asyncio.to_thread(self._judge_anew, account_id, step)
             else:
                 judged = self._judge_once(account_id, step)
                 if self._is_doubtful(account_id, judged):
@@ -363,6 +363,14 @@ class Gateway:
             )
             self._enforcers = made
         return made[1]
+
+    def _judge_anew(self, account_id: str | None, step: Step) -> _Judged:
+        """Judge where a wait is no trouble, having read again what is about to grow old."""
+        if isinstance(self._policy, CurrentPolicy):
+            self._policy.get(RENEW_SECONDS)
+        if account_id is not None:
+            self._facts.renew(account_id)
+        return self._judge(account_id, step)
 
     def _judge(self, account_id: str | None, step: Step) -> _Judged:
         judged = self._judge_once(account_id, step)

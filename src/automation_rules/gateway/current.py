@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from cachetools import LRUCache
 
@@ -20,18 +20,22 @@ from ..errors import FieldError, InvalidPolicyError, NotRegisteredError
 from ..policyfile import load_policy
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from datetime import datetime
     from os import stat_result
     from pathlib import Path
 
-    from ..enforcer import FactsSource
     from ..policy import Policy
     from ..store import AccountFacts
 
-__all__ = ["FRESH_SECONDS", "CurrentFacts", "CurrentPolicy"]
+__all__ = ["FRESH_SECONDS", "RENEW_SECONDS", "CurrentFacts", "CurrentPolicy", "FactsOfMany"]
 
 FRESH_SECONDS: Final = 0.5
 """How old, at most, what is used may be, counted from before it was read."""
+
+RENEW_SECONDS: Final = 0.4
+"""How old it is when whoever may wait reads it again, so that an event loop, which must not, is
+left a tenth of a second for a decision."""
 
 MOST_ACCOUNTS: Final = 10_000
 
@@ -40,28 +44,35 @@ SETTLED_SECONDS: Final = 0.2
 
 _TRIES: Final = 10
 
-_MOMENT: Final = 0.1
-"""How long a decision may take, at most, that must not wait for a file or the database."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Known:
     read: float
     at: datetime
-    facts: AccountFacts | str
-    """What the registry knows, or why it knows nothing."""
+    facts: AccountFacts | None
+    """None: it is not registered."""
+
+
+class FactsOfMany(Protocol):
+    """Where the facts about many accounts are read at once: a `Registry`."""
+
+    def facts_of(self, account_ids: Collection[str], at: datetime) -> Mapping[str, AccountFacts]:
+        """Return what is known, without the accounts that are not registered."""
 
 
 class CurrentFacts:
     """The registry's facts about each account, none of them older than half a second.
 
-    Safe to use from several threads.
+    When an account has to be read, so are all that were asked about again since they were read
+    themselves: dozens at once cost little more than one, and nobody is read more often than asked
+    about. Safe to use from several threads.
     """
 
-    def __init__(self, registry: FactsSource) -> None:
+    def __init__(self, registry: FactsOfMany) -> None:
         """Read from ``registry``."""
         self._registry = registry
         self._known: LRUCache[str, _Known] = LRUCache(MOST_ACCOUNTS)
+        self._busy: set[str] = set()
         self._turn = threading.Lock()
 
     def facts(self, account_id: str, at: datetime) -> AccountFacts:
@@ -73,20 +84,30 @@ class CurrentFacts:
         """
         known = self._fresh(account_id, at)
         if known is None:
-            read = monotonic()
-            said: AccountFacts | str
-            try:
-                said = self._registry.facts(account_id, at)
-            except NotRegisteredError as error:
-                said = str(error)
-            known = _Known(read, at, said)
+            facts = self._read(account_id, at)
+        else:
+            facts = known.facts
             with self._turn:
-                other = self._known.get(account_id)
-                if other is None or other.read <= read:
-                    self._known[account_id] = known
-        if isinstance(known.facts, str):
-            raise NotRegisteredError(known.facts)
-        return known.facts
+                self._busy.add(account_id)
+        if facts is None:
+            raise NotRegisteredError("there is no such automation account: register it first")
+        return facts
+
+    def _read(self, account_id: str, at: datetime) -> AccountFacts | None:
+        with self._turn:
+            wanted, self._busy = {*self._busy, account_id}, set()
+        read = monotonic()
+        found = self._registry.facts_of(wanted, at)
+        said = {one: found.get(one) for one in wanted}
+        with self._turn:
+            for one, facts in said.items():
+                known = self._known.get(one)
+                if known is not None and known.facts == facts:
+                    # Others keep what they made of the same facts, as long as these are the same.
+                    said[one] = known.facts
+                if known is None or known.read <= read:
+                    self._known[one] = _Known(read, at, said[one])
+        return said[account_id]
 
     def forget(self, account_id: str, *, before: float = inf) -> bool:
         """Let an account be read afresh when it is next asked about; return whether it has to be.
@@ -100,9 +121,13 @@ class CurrentFacts:
             del self._known[account_id]
             return True
 
+    def renew(self, account_id: str) -> None:
+        """Let an account be read afresh that is about to grow old."""
+        self.forget(account_id, before=monotonic() - RENEW_SECONDS)
+
     def is_fresh(self, account_id: str, at: datetime) -> bool:
         """Whether `facts` can answer without reading, now and for a moment."""
-        return self._fresh(account_id, at, FRESH_SECONDS - _MOMENT) is not None
+        return self._fresh(account_id, at, RENEW_SECONDS) is not None
 
     def _fresh(
         self, account_id: str, at: datetime, seconds: float = FRESH_SECONDS
@@ -140,23 +165,23 @@ class CurrentPolicy:
     @property
     def is_fresh(self) -> bool:
         """Whether `get` can answer without looking at the file, now and for a moment."""
-        return monotonic() - self._looked < FRESH_SECONDS - _MOMENT
+        return self._age < RENEW_SECONDS
 
-    def get(self) -> Policy:
-        """Return the policy.
+    def get(self, most_age: float = FRESH_SECONDS) -> Policy:
+        """Return the policy, as the file was less than ``most_age`` seconds ago.
 
         Raises:
             InvalidPolicyError: the file cannot be read any more: nothing is decided until it can.
         """
-        if self._is_old:
+        if self._age >= most_age:
             with self._turn:
-                if self._is_old:
+                if self._age >= most_age:
                     self._look()
         return self._policy
 
     @property
-    def _is_old(self) -> bool:
-        return monotonic() - self._looked >= FRESH_SECONDS
+    def _age(self) -> float:
+        return monotonic() - self._looked
 
     def _look(self) -> None:
         looked = monotonic()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
 from ..accounts import (
     MAX_AUTOMATION_ACCOUNTS,
@@ -34,10 +34,10 @@ from .engine import take_turns
 from .fields import TODO_KINDS, Fields, check_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import date, datetime
 
-    from sqlalchemy import Connection, Row, Table
+    from sqlalchemy import BindParameter, Connection, Row, Table
 
     from ..clock import Clock
     from .engine import Store
@@ -743,7 +743,7 @@ class Registry:
         check_ids(landlord_id=landlord_id)
         with self._store.reading() as connection:
             _landlord_row(connection, landlord_id)
-            return _known_forms(connection.execute(_FORMS, {"landlord_id": landlord_id}))
+            return _known_forms(connection.execute(_FORMS, {"landlord_ids": [landlord_id]}))
 
     # --- for a decision -------------------------------------------------------------------
 
@@ -754,34 +754,59 @@ class Registry:
             NotRegisteredError: there is no such account, or none any more.
             ClockError: ``at`` is naive.
         """
-        check_ids(account_id=account_id)
+        found = self.facts_of([account_id], at)
+        if account_id not in found:
+            raise _no_account(account_id)
+        return found[account_id]
+
+    def facts_of(self, account_ids: Collection[str], at: datetime) -> dict[str, AccountFacts]:
+        """Return what `facts` does of many accounts, read at one moment, by their ids.
+
+        An account that is not registered, or no more, is left out.
+
+        Raises:
+            ClockError: ``at`` is naive.
+        """
+        with Fields() as check:
+            for account_id in account_ids:
+                check.identifier("/account_id", account_id)
         at = to_utc(at)
+        asked = {"account_ids": list(account_ids)}
         with self._store.reading() as connection:
-            siblings = connection.execute(_SIBLINGS, {"account_id": account_id}).all()
-            row = next((row for row in siblings if row.id == account_id), None)
-            if row is None:
-                raise _no_account(account_id)
-            of = {"landlord_id": row.landlord_id}
-            landlord = connection.execute(_LANDLORD_AND_SWITCH, of).one()
-            entry = connection.execute(
-                _LAST_ENTRY, {"account_id": account_id, "at": at}
-            ).one_or_none()
-            return AccountFacts(
+            siblings: dict[str, list[Row[Any]]] = {}
+            for row in connection.execute(_SIBLINGS, asked):
+                siblings.setdefault(row.landlord_id, []).append(row)
+            of = {"landlord_ids": list(siblings)}
+            landlords = {
+                row.id: replace(
+                    _record(Landlord, row), paused=row.paused or row.last_switch == _PAUSED
+                )
+                for row in connection.execute(_LANDLORDS_AND_SWITCH, of)
+            }
+            forms: dict[str, dict[str, KnownForm]] = {landlord_id: {} for landlord_id in siblings}
+            for form in _known_forms(connection.execute(_FORMS, of)):
+                forms[form.landlord_id][form.todo_kind] = form
+            entries = {
+                row.account_id: CodeEntry(row.person_id, row.entered_at, row.handed_over_at)
+                for row in connection.execute(_LAST_ENTRIES, {**asked, "at": at})
+            }
+            closures = _closures(connection.execute(_CLOSURES_AFTER, {"at": at}))
+            notices = _notices(connection.execute(_NOTICES_FOR_AUTOMATION))
+        wanted = frozenset(account_ids)
+        return {
+            row.id: AccountFacts(
                 account=_account(row),
-                landlord=replace(
-                    _record(Landlord, landlord),
-                    paused=landlord.paused or landlord.last_switch == _PAUSED,
-                ),
-                automation_accounts=_counted_ids(siblings),
-                closures=_closures(connection.execute(_CLOSURES_AFTER, {"at": at})),
-                notices=_notices(connection.execute(_NOTICES_FOR_AUTOMATION)),
-                known_forms={
-                    form.todo_kind: form for form in _known_forms(connection.execute(_FORMS, of))
-                },
-                code_entry=None
-                if entry is None
-                else CodeEntry(entry.person_id, entry.entered_at, entry.handed_over_at),
+                landlord=landlords[landlord_id],
+                automation_accounts=_counted_ids(rows),
+                closures=closures,
+                notices=notices,
+                known_forms=forms[landlord_id],
+                code_entry=entries.get(row.id),
             )
+            for landlord_id, rows in siblings.items()
+            for row in rows
+            if row.id in wanted
+        }
 
 
 # --- statements ---------------------------------------------------------------------------
@@ -795,25 +820,37 @@ _LAST_SWITCH: Final = (
     .limit(1)
     .scalar_subquery()
 )
-_LANDLORD_AND_SWITCH: Final = select(tables.landlords, _LAST_SWITCH.label("last_switch")).where(
-    tables.landlords.c.id == bindparam("landlord_id")
+_LANDLORD_IDS: Final[BindParameter[Any]] = bindparam("landlord_ids", expanding=True)
+_ACCOUNT_IDS: Final[BindParameter[Any]] = bindparam("account_ids", expanding=True)
+_LANDLORDS_AND_SWITCH: Final = select(tables.landlords, _LAST_SWITCH.label("last_switch")).where(
+    tables.landlords.c.id.in_(_LANDLORD_IDS)
 )
 _SIBLINGS: Final = select(tables.accounts).where(
-    tables.accounts.c.landlord_id
-    == select(tables.accounts.c.landlord_id)
-    .where(tables.accounts.c.id == bindparam("account_id"))
-    .scalar_subquery(),
+    tables.accounts.c.landlord_id.in_(
+        select(tables.accounts.c.landlord_id).where(tables.accounts.c.id.in_(_ACCOUNT_IDS))
+    ),
     tables.accounts.c.removed_at.is_(None),
 )
-"""The accounts of one account's landlord that are not removed; none when there is no such one."""
-_LAST_ENTRY: Final = (
+"""The accounts of these accounts' landlords that are not removed."""
+_earlier: Final = tables.code_entries.alias("earlier")
+_LAST_ENTRIES: Final = (
     select(tables.code_entries)
-    .where(
-        tables.code_entries.c.account_id == bindparam("account_id"),
-        tables.code_entries.c.entered_at <= bindparam("at"),
+    .join_from(
+        tables.accounts,
+        tables.code_entries,
+        and_(
+            tables.code_entries.c.account_id == tables.accounts.c.id,
+            tables.code_entries.c.entered_at
+            == select(func.max(_earlier.c.entered_at))
+            .where(
+                _earlier.c.account_id == tables.accounts.c.id,
+                _earlier.c.entered_at <= bindparam("at"),
+            )
+            .correlate(tables.accounts)
+            .scalar_subquery(),
+        ),
     )
-    .order_by(tables.code_entries.c.entered_at.desc())
-    .limit(1)
+    .where(tables.accounts.c.id.in_(_ACCOUNT_IDS))
 )
 _CLOSURES: Final = select(tables.closures).order_by(
     tables.closures.c.start_at, tables.closures.c.id
@@ -825,7 +862,7 @@ _NOTICES: Final = select(tables.notices).order_by(
 _NOTICES_FOR_AUTOMATION: Final = _NOTICES.where(tables.notices.c.affects_automation)
 _FORMS: Final = (
     select(tables.tested_forms)
-    .where(tables.tested_forms.c.landlord_id == bindparam("landlord_id"))
+    .where(tables.tested_forms.c.landlord_id.in_(_LANDLORD_IDS))
     .order_by(tables.tested_forms.c.todo_kind)
 )
 
