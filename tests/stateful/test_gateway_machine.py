@@ -28,6 +28,7 @@ from automation_rules.clock import LONDON, FrozenClock
 from automation_rules.enforcer import LEASE_DURATION, Step
 from automation_rules.gateway import Automation
 from automation_rules.gateway import Person as Human
+from automation_rules.gateway.current import CurrentFacts
 from automation_rules.store import Leases, PortalClosure, Registry, Store, tables
 from automation_rules.store.codes import CodeDesk
 from servers import on_both_databases
@@ -424,3 +425,28 @@ def test_a_third_in_use_is_found(machine: type[GatewayMachine]) -> None:
     history.grow_older(0.5)
     with pytest.raises(AssertionError, match="a third is in use"):
         history.work(2, Step(Action.SIGN_IN), gateway=0, asynchronous=False)
+
+
+def test_facts_that_are_too_old_are_found(
+    machine: type[GatewayMachine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine notices facts that are used for longer than half a second, read along or not."""
+    history = machine()
+    history.register()
+    for number in (0, 0, 1):
+        history.work(number, Step(Action.SIGN_IN), gateway=0, asynchronous=False)
+    history.pause_landlord()
+    for number in (0, 1):
+        history.work(number, Step(Action.SIGN_IN), gateway=0, asynchronous=False)
+    history.grow_older(0.5)
+    fresh = CurrentFacts._fresh
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            CurrentFacts, "_fresh", lambda facts, account, at, _=0: fresh(facts, account, at, 5.0)
+        )
+        for number in (0, 1):
+            with pytest.raises(AssertionError, match="wrongly allowed"):
+                history.work(number, Step(Action.SIGN_IN), gateway=0, asynchronous=False)
+            history.recorded = history.log.head().size
+    for number in (0, 1):
+        history.work(number, Step(Action.SIGN_IN), gateway=0, asynchronous=False)
