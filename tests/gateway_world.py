@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +18,7 @@ from automation_rules.vault import WrappingKey, key_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import TextIO
 
     import pytest
 
@@ -31,6 +33,23 @@ SATURDAY = datetime(2026, 6, 6, 8, 0, tzinfo=UTC)
 OFFICER = "officer-7"
 
 WRAPPING_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
+
+def finish_while_waited_for(
+    monkeypatch: pytest.MonkeyPatch, file: TextIO, rest: str, pauses: int = 2
+) -> None:
+    """Write the rest of a policy file once a gateway that reads it has paused a few times."""
+    left = pauses
+
+    def pause(seconds: float) -> None:
+        nonlocal left
+        time.sleep(seconds)
+        left -= 1
+        if left == 0:
+            file.write(rest)
+            file.flush()
+
+    monkeypatch.setattr("automation_rules.gateway.current.pause", pause)
 
 
 @dataclass(frozen=True)

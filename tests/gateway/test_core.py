@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -20,7 +19,7 @@ from automation_rules.enforcer import Step
 from automation_rules.gateway import Automation, Person, Visitor, open_gateway
 from automation_rules.landlord_portal import landlord_portal, landlord_portal_text
 from automation_rules.store import Leases, PortalClosure, Store
-from gateway_world import OFFICER, SATURDAY, World
+from gateway_world import OFFICER, SATURDAY, World, finish_while_waited_for
 from servers import on_both_databases
 from service_process import calm_policy
 
@@ -227,7 +226,9 @@ def test_policy_that_cannot_be_read_denies_until_it_can(world: World, tmp_path: 
         assert gateway.ask(BOT, LIST).allowed
 
 
-def test_policy_file_being_written_is_not_read_half(world: World, tmp_path: Path) -> None:
+def test_policy_file_being_written_is_not_read_half(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While a policy file is written piece by piece, no fewer rules hold than before."""
     whole = landlord_portal_text()
     cut = whole.index('check = "window"') - len("[[checks]]\n")
@@ -240,9 +241,8 @@ def test_policy_file_being_written_is_not_read_half(world: World, tmp_path: Path
         with path.open("w", encoding="utf-8") as file:
             file.write(whole[:cut])
             file.flush()
-            threading.Timer(0.1, print, [whole[cut:]], {"file": file, "flush": True}).start()
+            finish_while_waited_for(monkeypatch, file, whole[cut:])
             assert codes(gateway.ask(BOT, LIST)) == [("window", "weekend")]
-            time.sleep(0.3)
 
 
 def replace_file(path: Path, text: str) -> None:
