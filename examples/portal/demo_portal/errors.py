@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def _page(request: HttpRequest, status: int, heading: str, text: str) -> HttpResponse:
-    return render(request, "design/problem.html", {"heading": heading, "text": text}, status=status)
+    said = {"heading": heading, "text": text, "status": status}
+    return render(request, "design/problem.html", said, status=status)
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001
@@ -46,6 +47,18 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
         _("Page not found"),
         _("Check the web address. If you followed a link, the page may have gone."),
     )
+
+
+def not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
+    """Say that an address is there, but not for what was asked of it."""
+    page = _page(
+        request,
+        405,
+        _("This page cannot be opened like this"),
+        _("Go back and use the buttons and links of the page that you came from."),
+    )
+    page.headers["Allow"] = allowed
+    return page
 
 
 def failed(request: HttpRequest) -> HttpResponse:

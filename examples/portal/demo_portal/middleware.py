@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 
+from .errors import not_allowed
 from .systems import system_at
 
 if TYPE_CHECKING:
@@ -25,6 +27,21 @@ if TYPE_CHECKING:
     Respond = Callable[[HttpRequest], HttpResponse]
 
 LAST_SEEN = "last_seen"
+
+
+class NotAllowedMiddleware:
+    """Gives an answer 405, which Django leaves empty, the portal's page."""
+
+    def __init__(self, get_response: Respond) -> None:
+        """Work in front of ``get_response``."""
+        self._respond = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer, with words."""
+        response = self._respond(request)
+        if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            return not_allowed(request, response.headers["Allow"])
+        return response
 
 
 class PrivatePagesMiddleware:

@@ -143,6 +143,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "demo_portal.middleware.PrivatePagesMiddleware",
+    "demo_portal.middleware.NotAllowedMiddleware",
     "demo_portal.middleware.IdleMiddleware",
     "demo_portal.middleware.SignedInMiddleware",
     "axes.middleware.AxesMiddleware",
