@@ -100,7 +100,7 @@ def test_log_shows_the_landlords_own_newest_first(worked: PortalWorld) -> None:
         ["acme-1", "Enter the access code", "Provide tenancy details", "Allowed"],
         ["acme-1", "Sign in", "Provide tenancy details", "Allowed"],
     ]
-    assert rows[0][0] == "1 June 2027, 18:30, entry 9"
+    assert rows[0][0] == "1 June 2027, 6:30pm, entry 9"
     assert rows[0][5] == "Outside the hours for automation"
 
 
@@ -147,7 +147,7 @@ def test_one_decision_shows_every_finding(worked: PortalWorld) -> None:
     text = text_of(answer)
     assert "Outside the hours for automation" in text
     assert "when.core-hours" in text
-    assert "Allowed again from 2 June 2027, 08:00" in text
+    assert "Allowed again from 2 June 2027, 8am" in text
     assert "which has 10 entries" in text
     assert len(rows_of(answer)) == 14
     allowed = text_of(worked.client(OLIVE).get("/compliance/0/"))

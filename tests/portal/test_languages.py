@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import set_up
 from babel.messages.pofile import read_po
-from demo_portal.jinja import date_text, instant_text, money_text
+from demo_portal.jinja import date_text, instant_text, money_text, time_text
 from design.forms import DateField, Form, MoneyField
 from django import forms
 from django.apps import apps
@@ -70,13 +70,36 @@ def test_dates_and_money_in_both_languages() -> None:
     """As a reader of each language writes them, in London's time."""
     at = datetime(2027, 6, 1, 8, 5, tzinfo=UTC)
     assert date_text(date(2027, 4, 1)) == "1 April 2027"
-    assert instant_text(at) == "1 June 2027, 09:05"
+    assert instant_text(at) == "1 June 2027, 9:05am"
     assert money_text(Decimal("1234.5")) == "£1,234.50"
     with override("cy"):
         assert date_text(date(2027, 4, 1)) == "1 Ebrill 2027"
-        assert instant_text(at) == "1 Mehefin 2027, 09:05"
+        assert instant_text(at) == "1 Mehefin 2027, 9:05yb"
         assert money_text(Decimal("1234.5")) == "£1,234.50"
     assert (date_text(None), instant_text(None), money_text(None)) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("at", "english", "welsh"),
+    [
+        (time(0), "midnight", "hanner nos"),
+        (time(0, 1), "12:01am", "12:01yb"),
+        (time(11, 59), "11:59am", "11:59yb"),
+        (time(12), "midday", "hanner dydd"),
+        (time(17, 30), "5:30pm", "5:30yp"),
+        (time(22), "10pm", "10yh"),
+        (datetime(2027, 3, 28, 0, 59, tzinfo=UTC), "12:59am", "12:59yb"),
+        (datetime(2027, 3, 28, 1, tzinfo=UTC), "2am", "2yb"),
+        (datetime(2027, 10, 31, 0, 30, tzinfo=UTC), "1:30am (BST)", "1:30yb (BST)"),
+        (datetime(2027, 10, 31, 1, 30, tzinfo=UTC), "1:30am (GMT)", "1:30yb (GMT)"),
+        (datetime(2027, 10, 31, 2, tzinfo=UTC), "2am", "2yb"),
+    ],
+)
+def test_times_in_both_languages(at: time | datetime, english: str, welsh: str) -> None:
+    """By a clock of twelve hours; of the hour that comes twice it is said which one is meant."""
+    assert time_text(at) == english
+    with override("cy"):
+        assert time_text(at) == welsh
 
 
 def words_of(page: Any) -> set[str]:

@@ -39,8 +39,8 @@ from tenant_services.repairs.booking import read, written
 from tenant_services.repairs.diary_calendar import Period, window_of
 from tenant_services.repairs.diary_models import DiaryCancellation, DiaryOrder
 from tenant_services.repairs.diary_sql import PortalDiary
-from tenant_services.repairs.diary_words import moment_text, window_line, window_text
 from tenant_services.repairs.housing import Appointment, Happening, Status, housing_management
+from tenant_services.words import moment_text, window_line, window_text
 from tenant_world import GARAGE, HOME, STELLA, TARAN, TARANS, TESSA, signed_in
 
 if TYPE_CHECKING:

@@ -142,7 +142,7 @@ def test_chat_is_only_led_to_while_somebody_is_there(portal: PortalWorld) -> Non
     page = page_of(client.get(path))
     assert not page.xpath(f"//main//a[@href='{CONTACT}chat/']")
     assert page.xpath(f"//main//a[starts-with(@href, '{CONTACT}message/')]")
-    assert "Monday 7 June 2027, 09:00" in page.xpath("//main")[0].text_content()
+    assert "Opens at 9am on Monday 7 June 2027" in page.xpath("//main")[0].text_content()
 
 
 def test_offices_near_the_tenant_come_first(portal: PortalWorld) -> None:
@@ -363,13 +363,13 @@ def test_call_from_asking_to_called(portal: PortalWorld) -> None:
     page = page_of(tessa.get(f"{CONTACT}call-back/"))
     assert page.xpath("//input[@name='number']/@value") == ["+44 7700 900401"]
     offered = page.xpath("//select[@name='when']/option[@value != '']/text()")
-    assert offered[0].strip() == "Tuesday 1 June 2027, 11:00 to 13:00"
+    assert offered[0].strip() == "Tuesday 1 June 2027, 11am to 1pm"
     assert len(offered) == 3 + 4 * 4
     assert ask(tessa, when="2027-06-02T08:00:00+00:00").headers["Location"].endswith("messages/")
     ask(taran, number="+44 (0)7700 900-402")
     rows = page_of(stella.get(f"{STAFF}calls/")).xpath("//tbody/tr")
     assert ["Taran" in row.text_content() for row in rows] == [True, False]
-    assert "Tuesday 1 June 2027, 11:00 to 13:00" in rows[0].text_content()
+    assert "Tuesday 1 June 2027, 11am to 1pm" in rows[0].text_content()
     assert rows[0].xpath(".//a/@href") == ["tel:+447700900-402"]
     [called] = rows[0].xpath(".//form/@action")
     assert stella.post(called).headers["Location"] == f"{STAFF}calls/"
@@ -386,7 +386,7 @@ def test_call_can_be_cancelled_until_it_is_made(portal: PortalWorld) -> None:
     ask(tessa)
     call = CallBack.objects.get()
     path = f"{CONTACT}call-backs/{call.reference}/cancel/"
-    assert "Tuesday 1 June 2027, 11:00 to 13:00" in text_of(tessa.get(path))
+    assert "Tuesday 1 June 2027, 11am to 1pm" in text_of(tessa.get(path))
     for _n in range(2):
         assert tessa.post(path).headers["Location"] == f"{CONTACT}messages/"
     assert "There are no calls" in text_of(stella.get(f"{STAFF}calls/"))

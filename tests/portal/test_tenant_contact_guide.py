@@ -197,13 +197,13 @@ def test_hours_are_written_in_both_languages() -> None:
     office = guide().offices[1]
     with override("en"):
         assert [str(one) for one in office.hours] == [
-            "Monday to Wednesday, 09:30 to 16:00",
-            "Friday, 09:30 to 13:00",
+            "Monday to Wednesday, 9:30am to 4pm",
+            "Friday, 9:30am to 1pm",
         ]
     with override("cy"):
         assert [str(one) for one in office.hours] == [
-            "Dydd Llun i ddydd Mercher, 09:30 tan 16:00",
-            "Dydd Gwener, 09:30 tan 13:00",
+            "Dydd Llun i ddydd Mercher, 9:30yb tan 4yp",
+            "Dydd Gwener, 9:30yb tan 1yp",
         ]
 
 

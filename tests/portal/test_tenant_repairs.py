@@ -36,10 +36,10 @@ from repairs_world import (
 from tenant_services.models import TenantAccount
 from tenant_services.repairs import diary_client as diary
 from tenant_services.repairs.diary import Answer, Status
-from tenant_services.repairs.diary_words import window_text
 from tenant_services.repairs.housing import Happening, housing_management
 from tenant_services.repairs.housing import Status as JobStatus
 from tenant_services.repairs.models import Report
+from tenant_services.words import window_text
 from tenant_world import FORMER, GARAGE, HOME, TARAN, TARANS, TESSA, change_customers, signed_in
 
 if TYPE_CHECKING:

@@ -465,11 +465,11 @@ def test_statements_are_on_paper_until_chosen_otherwise(
     for _twice in range(2):
         answer = client.post(CHOICE, {"sent": "digital"}, follow=True)
         assert "Your choice is saved" in text_of(answer)
-    assert "only here, in your account. You chose this on 1 June 2027, 09:00." in text_of(answer)
+    assert "only here, in your account. You chose this on 1 June 2027, 9am." in text_of(answer)
     assert b'value="digital" checked' in client.get(CHOICE).content
     portal.clock.move_to(TUESDAY + timedelta(minutes=5))
     answer = client.post(CHOICE, {"sent": "paper"}, follow=True)
-    assert "on paper, by post. You chose this on 1 June 2027, 09:05." in text_of(answer)
+    assert "on paper, by post. You chose this on 1 June 2027, 9:05am." in text_of(answer)
     tessa = TenantAccount.objects.get(user__username=TESSA)
     assert list(StatementChoice.objects.values_list("account", "digital")) == [
         (tessa.pk, True),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import jinja2
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date
 from babel.numbers import format_currency
 from design.forms import DATE_PARTS
 from django.conf import settings
@@ -13,11 +14,12 @@ from django.contrib.auth.models import AnonymousUser
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import gettext as _
 
 from .clock import LONDON
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
+    from datetime import date, time
     from decimal import Decimal
 
     from django.forms import BoundField
@@ -70,11 +72,32 @@ def date_text(day: date | None) -> str:
     return "" if day is None else format_date(day, "d MMMM y", locale=_locale())
 
 
+def time_text(at: time | datetime) -> str:
+    """Write a time of London's day, as in 8am, midday or 2:30pm.
+
+    An instant in the hour that the clocks repeat has its zone, as in 1:30am (GMT).
+    """
+    if isinstance(at, datetime):
+        local = at.astimezone(LONDON)
+        again = local.replace(fold=1 - local.fold)
+        text = time_text(local.time())
+        return f"{text} ({local:%Z})" if again.utcoffset() != local.utcoffset() else text
+    if at.minute == 0 and at.hour in (0, 12):
+        return _("midday") if at.hour else _("midnight")
+    clock = str(at.hour % 12 or 12) + (f":{at.minute:02d}" if at.minute else "")
+    if at.hour < 12:
+        return _("%(clock)sam") % {"clock": clock}
+    if at.hour >= 18 and language() == "cy":
+        # What English calls pm is two parts of the day in Welsh.
+        return f"{clock}yh"
+    return _("%(clock)spm") % {"clock": clock}
+
+
 def instant_text(at: datetime | None) -> str:
-    """Write an instant out in London's time, as in 1 April 2026, 09:30."""
+    """Write an instant out in London's time, as in 1 April 2026, 9:30am."""
     if at is None:
         return ""
-    return format_datetime(at.astimezone(LONDON), "d MMMM y, HH:mm", locale=_locale())
+    return f"{date_text(at.astimezone(LONDON).date())}, {time_text(at)}"
 
 
 def money_text(amount: Decimal | None) -> str:

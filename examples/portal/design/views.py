@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 PAGE = 20
 """How many entries a list shows at first, and how many more at a time."""
 
+WARNING = "govuk-button--warning"
+"""The classes of a button that does what is not easily undone."""
+
 
 class ShowMoreView(ListView):  # type: ignore[type-arg]
     """A list that begins short and shows more on a link, with script or without."""
@@ -37,6 +40,7 @@ class FormPage(FormView):  # type: ignore[type-arg]
     template_name = "design/form_page.html"
     heading: Any = ""
     button: Any = None
+    button_classes = ""
     success: Any = ""
 
     def dispatch(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
@@ -53,7 +57,11 @@ class FormPage(FormView):  # type: ignore[type-arg]
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
         """Add what the page says."""
-        said = {"heading": self.heading, "back": self.get_back()}
+        said = {
+            "heading": self.heading,
+            "back": self.get_back(),
+            "button_classes": self.button_classes,
+        }
         if self.button:
             said["button"] = self.button
         return super().get_context_data(**said | named)

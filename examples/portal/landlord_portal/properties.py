@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from design.forms import Form
-from design.views import FormPage, ShowMoreView
+from design.views import WARNING, FormPage, ShowMoreView
 from django import forms
 from django.core.validators import RegexValidator
 from django.db.models import Count
@@ -89,6 +89,7 @@ class RemoveProperty(PropertyPage, FormPage):
     form_class = Form
     heading = _("Remove this property?")
     button = _("Remove")
+    button_classes = WARNING
     success = _("The property was removed")
     success_url = reverse_lazy("properties")
 

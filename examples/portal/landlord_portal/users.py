@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from design.forms import Form
-from design.views import FormPage
+from design.views import WARNING, FormPage
 from django import forms
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -259,6 +259,7 @@ class DeactivateUser(OneUser):
     form_class = Form
     heading = _("Deactivate this user?")
     button = _("Deactivate")
+    button_classes = WARNING
     success = _("The user was deactivated")
 
     def form_valid(self, form: Any) -> HttpResponse:

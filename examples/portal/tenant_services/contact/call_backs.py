@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from demo_portal import clock
 from demo_portal.records import RecordsUnavailableError
 from design.forms import Form
-from design.views import FormPage
+from design.views import WARNING, FormPage
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -21,10 +21,11 @@ from django.utils.translation import gettext_lazy
 
 from ..access import TenantView
 from ..profile.customers import customer_directory
+from ..words import span_text
 from .guide import guide
 from .hours import call_spans
 from .models import CallBack
-from .writing import new_reference, span_text
+from .writing import new_reference
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -92,7 +93,7 @@ class CallBackForm(Form):
         self.spans = {span.starts_at.isoformat(): span for span in spans_ahead()}
         self.fields["when"].choices = [
             ("", _("Select a time")),
-            *((at, span_text(span.starts_at, span.ends_at)) for at, span in self.spans.items()),
+            *((at, span_text(span)) for at, span in self.spans.items()),
         ]
 
 
@@ -156,6 +157,7 @@ class CancelCall(TenantView, FormPage):
     form_class = Form
     heading = gettext_lazy("Cancel the call")
     button = gettext_lazy("Cancel the call")
+    button_classes = WARNING
     success_url = reverse_lazy("your_messages")
 
     @cached_property
@@ -165,7 +167,7 @@ class CancelCall(TenantView, FormPage):
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
         """Say which."""
-        line = span_text(self.call.starts_at, self.call.ends_at)
+        line = span_text(self.call)
         return super().get_context_data(**named) | {"lines": [line, self.call.number]}
 
     def form_valid(self, form: Form) -> HttpResponse:

@@ -19,8 +19,8 @@ from landlord_portal.library import registry
 from automation_rules import AlreadyRegisteredError, NotRegisteredError
 from automation_rules.store import PortalClosure
 
+from ..words import moment_text
 from .models import TenantNotice
-from .writing import instant_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,8 +111,8 @@ def context(_request: HttpRequest) -> dict[str, Any]:
             {
                 "title": notice.title,
                 "is_on": notice.starts_at <= now,
-                "starts": instant_text(notice.starts_at),
-                "ends": instant_text(notice.ends_at),
+                "starts": moment_text(notice.starts_at),
+                "ends": moment_text(notice.ends_at),
             }
             for notice in found
         ]

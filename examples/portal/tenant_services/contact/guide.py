@@ -21,6 +21,7 @@ from automation_rules import WeeklyHours
 
 from ..content import Content, Slug, Text, read, twice
 from ..repairs.diagnosis import Emergency, Telephone, diagnosis
+from ..words import between
 from .hours import open_hours
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ class Hours(Content):
             # After 'i' the name of a Welsh day begins softly: 'dydd' becomes 'ddydd'.
             last = f"d{last[0].lower()}{last[1:]}" if welsh else last
             first = _("%(first)s to %(last)s") % {"first": first, "last": last}
-        said = {"days": first, "opens": f"{self.opens:%H:%M}", "closes": f"{self.closes:%H:%M}"}
-        return _("%(days)s, %(opens)s to %(closes)s") % said
+        return f"{first}, {between(self.opens, self.closes)}"
 
 
 class Staffed(Content):

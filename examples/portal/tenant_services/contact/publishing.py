@@ -7,8 +7,9 @@ from datetime import time, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from demo_portal import clock
+from demo_portal.jinja import time_text
 from design.forms import DateField, Form
-from design.views import FormPage, ShowMoreView
+from design.views import WARNING, FormPage, ShowMoreView
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -21,12 +22,13 @@ from django.utils.translation import gettext_lazy
 from automation_rules import AutomationRulesError
 
 from ..profile.customers import KINDS
+from ..words import moment_text
 from . import downtime
 from .audience import audience
 from .hours import instants
 from .models import TenantNotice
 from .staff import StaffView
-from .writing import SAYS, OnceForm, WrittenField, instant_text
+from .writing import SAYS, OnceForm, WrittenField
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -270,7 +272,7 @@ class DowntimeForm(WordsForm):
             )
             return None
         if len(found) > 1:
-            self.repeated.append(f"{at:%H:%M}")
+            self.repeated.append(time_text(at))
         return found[which]
 
     def about(self) -> dict[str, Any]:
@@ -347,8 +349,8 @@ class PlanDowntime(PublishNotice):
         """Return from when to when it lasts, and what is odd about that."""
         asked = form.cleaned_data
         return {
-            "starts": instant_text(asked["starts_at"]),
-            "ends": instant_text(asked["ends_at"]),
+            "starts": moment_text(asked["starts_at"]),
+            "ends": moment_text(asked["ends_at"]),
             "repeated": form.repeated,
             "reached": audience().reached([], []),
         }
@@ -371,6 +373,7 @@ class Withdraw(StaffView, FormPage):
     template_name = "tenant_services/contact/withdraw.html"
     extra_context = SAYS
     form_class = Form
+    button_classes = WARNING
     success_url = reverse_lazy("staff_notices")
 
     @cached_property
@@ -384,8 +387,8 @@ class Withdraw(StaffView, FormPage):
         heading = _("Cancel the downtime") if is_downtime else _("Withdraw the notice")
         said = {"heading": heading, "button": heading, "notice": self.notice}
         if is_downtime:
-            said["starts"] = instant_text(self.notice.starts_at)
-            said["ends"] = instant_text(self.notice.ends_at)
+            said["starts"] = moment_text(self.notice.starts_at)
+            said["ends"] = moment_text(self.notice.ends_at)
         return super().get_context_data(**said | named)
 
     def form_valid(self, form: Form) -> HttpResponse:

@@ -6,21 +6,19 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from babel.dates import format_date, format_time
-from demo_portal import clock
-from demo_portal.jinja import language
+from demo_portal.jinja import time_text
 from design.forms import Form, LinesField
 from django import forms
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from ..words import moment_text, span_text
 from .guide import guide
 from .models import LONGEST, REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from django.http import HttpRequest
 
@@ -93,34 +91,13 @@ def repair_asked(request: HttpRequest) -> str:
     return number if _NUMBER.fullmatch(number) else ""
 
 
-def span_text(starts_at: datetime, ends_at: datetime) -> str:
-    """Write a time within one day, as in Tuesday 1 June 2027, 09:00 to 11:00."""
-    locale = "cy" if language() == "cy" else "en_GB"
-    starts_at, ends_at = (at.astimezone(clock.LONDON) for at in (starts_at, ends_at))
-    return _("%(day)s, %(starts)s to %(ends)s") % {
-        "day": format_date(starts_at, "EEEE d MMMM y", locale=locale),
-        "starts": format_time(starts_at, "HH:mm", locale=locale),
-        "ends": format_time(ends_at, "HH:mm", locale=locale),
-    }
-
-
-def instant_text(at: datetime) -> str:
-    """Write an instant, as in Tuesday 1 June 2027, 09:00; with its zone where that is not clear."""
-    locale = "cy" if language() == "cy" else "en_GB"
-    at = at.astimezone(clock.LONDON)
-    text = format_date(at, "EEEE d MMMM y", locale=locale) + f", {at:%H:%M}"
-    again = at.replace(fold=1 - at.fold)
-    return f"{text} ({at:%Z})" if again.utcoffset() != at.utcoffset() else text
-
-
 def opening_text(found: Opening) -> str:
     """Write whether somebody is there, and until when, as in Open now, until ..."""
     if found.until is None:
         return ""
     if found.is_open:
-        closes = found.until.astimezone(clock.LONDON)
-        return _("Open now, until %(time)s.") % {"time": f"{closes:%H:%M}"}
-    return _("Closed now. Opens on %(instant)s.") % {"instant": instant_text(found.until)}
+        return _("Open now, until %(time)s.") % {"time": time_text(found.until)}
+    return _("Closed now. Opens at %(moment)s.") % {"moment": moment_text(found.until)}
 
 
 def topic_text(slug: str) -> str:
@@ -129,7 +106,7 @@ def topic_text(slug: str) -> str:
 
 
 SAYS = {
-    "instant_text": instant_text,
+    "moment_text": moment_text,
     "opening_text": opening_text,
     "span_text": span_text,
     "topic_text": topic_text,

@@ -23,10 +23,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views import View
 from django.views.generic import TemplateView
 
+from ..words import by_day, day_text, hours_text, moment_text, window_line, window_text
 from . import diary_client as client
 from .booking_file import calendar_file
 from .diary_calendar import Period, due_on, place_of
-from .diary_words import by_day, day_text, hours_text, moment_text, window_line, window_text
 from .housing import Appointment, Priority
 from .housing_access import OwnJobView
 from .views import name_of

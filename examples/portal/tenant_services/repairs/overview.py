@@ -9,8 +9,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..access import Card
+from ..words import window_text
 from .diary_client import upcoming
-from .diary_words import window_text
 from .views import name_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from demo_portal.records import RecordsUnavailableError
 from design.forms import Form
-from design.views import FormPage
+from design.views import WARNING, FormPage
 from django.contrib import messages
 from django.http import Http404
 from django.shortcuts import redirect, render
@@ -18,10 +18,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView
 
 from ..access import TenantView
+from ..words import window_text
 from . import diary_client as diary
 from .diagnosis import diagnosis
 from .diagnosis_films import Film
-from .diary_words import window_text
 from .housing import Happening, Stage, Status, housing_management
 from .housing_access import JobView, OwnJobView
 from .report import TARGETS
@@ -215,6 +215,7 @@ class CancelJob(OwnJobView, JobsView, FormPage):
     form_class = Form
     heading = _("Cancel this repair?")
     button = _("Yes, cancel this repair")
+    button_classes = WARNING
 
     @cached_property
     def visit(self) -> Appointment | None:

@@ -1,4 +1,4 @@
-"""Appointments in words, as a reader of each language says them."""
+"""Days and times in words, as a reader of each language says them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,18 @@ from typing import TYPE_CHECKING
 
 from babel.dates import format_date
 from demo_portal.clock import LONDON
-from demo_portal.jinja import language
+from demo_portal.jinja import language, time_text
 from django.utils.translation import gettext as _
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
+    from datetime import date, datetime, time
 
-    from .housing import Appointment
+    from .contact.hours import Span
+    from .contact.models import CallBack
+    from .repairs.housing import Appointment
 
 _AND = re.compile(r"\ba (?=(1|8|11)(:|y))")
 """Welsh 'and' before an hour whose name begins with a vowel: un, wyth, un ar ddeg."""
-
-
-def time_text(at: datetime) -> str:
-    """Write a time of London's day, as in 8am, midday or 2:30pm."""
-    local = at.astimezone(LONDON)
-    if local.minute == 0 and local.hour in (0, 12):
-        return _("midday") if local.hour else _("midnight")
-    clock = str(local.hour % 12 or 12) + (f":{local.minute:02d}" if local.minute else "")
-    if local.hour < 12:
-        return _("%(clock)sam") % {"clock": clock}
-    return _("%(clock)spm") % {"clock": clock}
 
 
 def day_text(day: date) -> str:
@@ -48,10 +39,20 @@ def by_day(day: date) -> str:
     return "d" + text[1:] if text.startswith("Dydd ") else text
 
 
+def between(start: time | datetime, end: time | datetime) -> str:
+    """Write from when to when, without the day, as in 8am to midday."""
+    return _("%(start)s to %(end)s") % {"start": time_text(start), "end": time_text(end)}
+
+
 def hours_text(window: Appointment) -> str:
-    """Write a slot without its day, as in 8am to midday or Midday to 5pm."""
-    ends = {"start": time_text(window.starts_at), "end": time_text(window.ends_at)}
-    return _capital(_("%(start)s to %(end)s") % ends)
+    """Write a slot without its day, as it stands alone: 8am to midday or Midday to 5pm."""
+    return _capital(between(window.starts_at, window.ends_at))
+
+
+def span_text(span: Span | CallBack) -> str:
+    """Write a time within one day, as in Tuesday 1 June 2027, 9am to 11am."""
+    day = day_text(span.starts_at.astimezone(LONDON).date())
+    return f"{day}, {between(span.starts_at, span.ends_at)}"
 
 
 def window_text(window: Appointment) -> str:
