@@ -131,6 +131,8 @@ def test_link_is_used_once(portal: PortalWorld, outbox: Outbox) -> None:
     ):
         assert answer.status_code == 404
         assert "does not work any more" in answer.content.decode()
+        for onward in ("/my-home/sign-in/", FORGOTTEN):
+            assert f'href="{onward}">If' in answer.content.decode()
     assert User.objects.get(username=TESSA).check_password(NEW)
 
 

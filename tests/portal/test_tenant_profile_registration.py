@@ -620,6 +620,8 @@ def test_link_lasts_a_day(portal: PortalWorld, outbox: Outbox) -> None:
     answer = client.post(link, {"password": SECRET})
     assert answer.status_code == 404
     assert "does not work any more" in answer.content.decode()
+    for onward in ("/my-home/sign-in/", REGISTER):
+        assert f'href="{onward}">If' in answer.content.decode()
     assert not has_account()
 
 

@@ -327,7 +327,7 @@ class ConfirmEmail(DetailsView, FormPage):
         """Say when the link does not count any more."""
         hashed = confirming.link_hash(self.kwargs["token"])
         self.change = self.changes().filter(kind=EMAIL, link_hash=hashed).first()
-        return None if self.change else link_is_dead(self.request)
+        return None if self.change else link_is_dead(self.request, profile=_("Go to your details"))
 
     def get_context_data(self, **named: Any) -> dict[str, Any]:
         """Show which."""
@@ -340,7 +340,7 @@ class ConfirmEmail(DetailsView, FormPage):
         try:
             with transaction.atomic():
                 if not Change.objects.filter(pk=change.pk, link_hash=change.link_hash).delete()[0]:
-                    return link_is_dead(self.request)
+                    return link_is_dead(self.request, profile=_("Go to your details"))
                 User.objects.filter(pk=user.pk).update(email=change.value, username=change.value)
                 customer_directory().change_email(self.account.person, change.value)
         except IntegrityError:

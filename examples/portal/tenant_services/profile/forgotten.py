@@ -30,7 +30,7 @@ from ..access import OpenView, is_staff, is_tenant
 from .fields import Email, NewPassword
 from .messages import NotSentError, if_not_you, send_email, tell
 from .models import Change
-from .pages import link_is_dead
+from .pages import USED, link_is_dead
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -70,7 +70,7 @@ class Forgotten(OpenView, FormPage):
 
     template_name = "tenant_services/profile/forgotten.html"
     form_class = ForgottenForm
-    heading = _("Choose a new password")
+    heading = _("I have forgotten my password")
     button = _("Send the link")
     success_url = reverse_lazy("forgotten_password_sent")
 
@@ -165,8 +165,13 @@ class ChooseNewPassword(OpenView, PasswordResetConfirmView):
         """Answer while the link counts."""
         answer = super().dispatch(request, *args, **named)
         if answer.status_code == 200 and not self.validlink:
-            return link_is_dead(request)
+            return self.dead()
         return answer
+
+    def dead(self) -> HttpResponse:
+        """Say that the link counts no more, and where to get another."""
+        again = _("If it has expired, ask for a new link")
+        return link_is_dead(self.request, my_home_sign_in=USED, forgotten_password=again)
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Change the password once, whoever else has the same link open."""
@@ -174,7 +179,7 @@ class ChooseNewPassword(OpenView, PasswordResetConfirmView):
             user = User.objects.select_for_update().get(pk=self.user.pk)
             token = self.request.session.get("_password_reset_token")
             if not tokens.check_token(user, token):
-                return link_is_dead(self.request)
+                return self.dead()
             form.user = user
             answer = super().form_valid(form)
             # Whoever had the old password may have begun to change what is left to them.

@@ -9,6 +9,7 @@ from design.views import FormPage
 from django import forms
 from django.contrib import messages
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -81,12 +82,14 @@ class CodePage(FormPage):
         return super().form_valid(form)
 
 
-def link_is_dead(request: HttpRequest) -> HttpResponse:
-    """Say that a link confirms nothing."""
+USED = _("If you used it, sign in")
+
+
+def link_is_dead(request: HttpRequest, **onward: Any) -> HttpResponse:
+    """Say that a link confirms nothing; ``onward`` has a name of an address, and what it is for."""
     said = {
         "heading": gettext("This link does not work any more"),
-        "text": gettext(
-            "It was used, it has expired, or there is a newer one. If you used it, sign in."
-        ),
+        "text": gettext("It was used, it has expired, or there is a newer one."),
+        "links": [(words, reverse(name)) for name, words in onward.items()],
     }
     return render(request, "design/problem.html", said, status=404)

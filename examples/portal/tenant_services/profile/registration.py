@@ -51,7 +51,7 @@ from .customers import customer_directory, plain_name
 from .fields import Email, Mobile, NewPassword, OwnPassword
 from .messages import HELPLINE, if_not_you, send_email, tell, tell_by_sms
 from .models import Registration
-from .pages import CodePage, link_is_dead
+from .pages import USED, CodePage, link_is_dead
 
 if TYPE_CHECKING:
     from datetime import date
@@ -360,8 +360,13 @@ class Confirm(RegistrationView, FormPage):
             telephone_confirmed_at__isnull=False,
         ).first()
         if self.registration is None:
-            return link_is_dead(request)
+            return self.dead()
         return super().dispatch(request, *args, **named)
+
+    def dead(self) -> HttpResponse:
+        """Say that the link counts no more, and where to begin again."""
+        again = _("If it has expired, open an account from the start")
+        return link_is_dead(self.request, my_home_sign_in=USED, register=again)
 
     def get_back(self) -> str:
         """Lead nowhere: they come from an e-mail."""
@@ -385,7 +390,7 @@ class Confirm(RegistrationView, FormPage):
             if not Registration.objects.filter(
                 pk=registration.pk, link_hash=registration.link_hash
             ).delete()[0]:
-                return link_is_dead(self.request)
+                return self.dead()
             opened = before is not None and open_account(registration, before)
         if before is not None:
             tell_on_record(self.request, registration, before, opened=opened)
