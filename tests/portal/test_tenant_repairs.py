@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
+from contact_world import at
+from demo_portal import clock
 from django.conf import settings
 from hypothesis import HealthCheck, given
 from hypothesis import settings as how
@@ -35,7 +37,9 @@ from repairs_world import (
 )
 from tenant_services.models import TenantAccount
 from tenant_services.repairs import diary_client as diary
+from tenant_services.repairs import example_data
 from tenant_services.repairs.diary import Answer, Status
+from tenant_services.repairs.diary_calendar import is_working_day
 from tenant_services.repairs.housing import Happening, housing_management
 from tenant_services.repairs.housing import Status as JobStatus
 from tenant_services.repairs.models import Report
@@ -497,6 +501,20 @@ def test_work_of_unknown_codes_is_shown_in_its_own_words(portal: PortalWorld) ->
     assert "Rewire &lt;kitchen&gt;" in page
     assert "visit/book" not in page
     assert "We come at once." in page
+
+
+@pytest.mark.parametrize("now", ["2027-06-01T00:30:00+01:00", "2027-03-29T08:00:00+01:00"])
+def test_example_history_fits_the_jobs(portal: PortalWorld, now: str) -> None:
+    """What is made up happened in working hours, in order, and on the day that the job says."""
+    at(portal, now)
+    rows = [row | {"id": number} for number, row in enumerate(example_data.jobs())]
+    for row in rows:
+        happened = [event["at"] for event in example_data.events([row])]
+        assert happened[0] == row["reported_at"]
+        assert happened == sorted(happened)
+        assert happened[-1] < clock.now()
+        assert all(is_working_day(one.date()) and 9 <= one.hour < 17 for one in happened)
+        assert row["completed_on"] in (None, happened[-1].date())
 
 
 def test_history_is_told_in_words(portal: PortalWorld) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from demo_portal import clock
@@ -13,6 +13,7 @@ from ..profile.customers import customer_directory
 from . import diary_client as diary
 from . import housing_sql as sql
 from .diagnosis import diagnosis
+from .diary_calendar import after_working_days, is_working_day
 from .housing import Status, housing_management
 
 if TYPE_CHECKING:
@@ -43,13 +44,15 @@ def add() -> None:
 
 def jobs() -> list[dict[str, Any]]:
     """Return the jobs, of each status and stage."""
-    now = clock.now()
-    made = []
+    made: list[dict[str, Any]] = []
 
     def add_job(code: str, days: int, status: Status, reporter: str, **place: str) -> None:
         finding = diagnosis().finding_of(code)
         if finding is None or finding.repair is None:
             raise ValueError(code)
+        day = clock.today() - timedelta(days=days)
+        while not is_working_day(day):
+            day -= timedelta(days=1)
         done = status is Status.COMPLETE
         made.append(
             {
@@ -64,8 +67,8 @@ def jobs() -> list[dict[str, Any]]:
                 "access": "",
                 "telephone": "",
                 "status": status.value,
-                "reported_at": now - timedelta(days=days, hours=1),
-                "completed_on": clock.today() - timedelta(days=days - 3) if done else None,
+                "reported_at": _at(day, time(9, 10)),
+                "completed_on": after_working_days(day, 2) if done else None,
             }
             | place
         )
@@ -105,9 +108,14 @@ def events(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         reported = {"job": row["id"], "at": row["reported_at"], "note": ""}
         happened.append(reported | {"what": Status.REPORTED.value})
         if row["status"] != Status.REPORTED:
-            later = row["reported_at"] + timedelta(hours=20)
+            day = row["completed_on"] or row["reported_at"].astimezone(clock.LONDON).date()
+            later = _at(day, time(14, 40))
             happened.append(reported | {"what": row["status"], "at": later})
     return happened
+
+
+def _at(day: date, clock_shows: time) -> datetime:
+    return datetime.combine(day, clock_shows, clock.LONDON)
 
 
 def _book_visit(number: str) -> None:
