@@ -92,6 +92,11 @@ def test_every_page_has_its_frame(readers: Readers, furnished: Furnished, lang: 
         assert len(page.xpath("//h1")) == 1, path
         [title] = page.xpath("//title/text()")
         assert re.fullmatch(r"\w.+ \u2013 .+", " ".join(title.split())), path
+        for button in page.xpath("//form//button"):
+            if re.match(
+                r"(Yes, c|C)ancel|Withdraw|Deactivate|Remove", button.text_content().strip()
+            ):
+                assert re.search("--(warning|secondary)", button.get("class")), path
         ids = page.xpath("//@id")
         assert sorted(ids) == sorted(set(ids)), path
         for field in page.xpath(f"//{LABELLED}"):

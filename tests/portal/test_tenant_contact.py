@@ -114,6 +114,17 @@ def test_answers_that_are_none_lead_nowhere(portal: PortalWorld, path: str) -> N
     assert signed_in(portal).get(f"{CONTACT}{path}").status_code == 404
 
 
+def test_questions_have_titles_of_their_own(portal: PortalWorld) -> None:
+    """Whoever has several pages open can tell which topic each is about."""
+    client = signed_in(portal)
+    found = [
+        page_of(client.get(f"{CONTACT}choose/{topic.slug}/")).findtext(".//title")
+        for topic in guide().topics
+    ]
+    assert len(set(found)) == len(found)
+    assert f"Which of these fits best? \u2013 {guide().topics[0].en} \u2013 " in found[0]
+
+
 @pytest.mark.parametrize("page", ["", "rent/", "rent/pay/"])
 def test_question_without_an_answer_is_asked_again(portal: PortalWorld, page: str) -> None:
     """Nothing chosen, or something made up, is said to be wrong at the question."""

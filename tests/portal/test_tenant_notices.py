@@ -136,6 +136,17 @@ def test_each_tenant_sees_what_fits(portal: PortalWorld) -> None:
     assert unread(account("P1002"), customer_directory().tenancies("P1002")) == 2
 
 
+def test_notice_has_one_date(portal: PortalWorld) -> None:
+    """The list and the page both say from when it shows, whenever it was written."""
+    before = clock.now() - timedelta(days=9)
+    notice = make(published_at=before)
+    client = signed_in(portal)
+    for path in (NOTICES, f"{NOTICES}{notice.pk}/"):
+        text = text_of(client.get(path))
+        assert "1 June 2027" in text
+        assert "23 May 2027" not in text
+
+
 def test_kind_and_place_must_be_the_same_tenancys(portal: PortalWorld) -> None:
     """A garage here and a home there make no garage there."""
     engine = create_engine(f"sqlite:///{portal.home / 'customers.sqlite3'}")

@@ -118,7 +118,9 @@ def test_entries_are_found_by_kind_and_days(client: Client) -> None:
     span = _page(client, kind="payment", since="4 4 2027", until="28 4 2027")
     assert [row[0] for row in table_of(span)] == ["28 April 2027", "5 April 2027"]
     assert [row[-1] for row in table_of(span)] == ["£553.72 ahead", "£112.22 ahead"]
-    assert "0 found. Page 1 of 1" in text_of(_page(client, since="2 6 2027"))
+    nothing = text_of(_page(client, since="2 6 2027"))
+    assert "0 found" in nothing
+    assert "Page 1" not in nothing
 
 
 def test_pages_of_a_search_keep_the_search(client: Client) -> None:

@@ -137,10 +137,10 @@ def test_payments_are_searched_and_exported(visit: Visits, javascript: bool) -> 
     page = visit("enid.example", javascript=javascript)
     page.goto("/payments/")
     page.get_by_role("button", name="Show more").click()
-    expect(page.locator("main")).to_contain_text("Showing 36 of 36")
+    expect(page.locator("tbody tr")).to_have_count(36)
     page.locator("[name=words]").fill("ACME-00001")
     page.get_by_role("button", name="Search").click()
-    expect(page.locator("main")).to_contain_text("Showing 3 of 3")
+    expect(page.locator("tbody tr")).to_have_count(3)
     with page.expect_download() as download:
         page.get_by_role("button", name="Export as CSV").click()
     assert download.value.suggested_filename == "payments.csv"
