@@ -13,7 +13,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.templatetags.static import static
 from django.urls import reverse
-from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from .clock import LONDON
@@ -34,7 +34,7 @@ def environment(**options: Any) -> jinja2.Environment:
     )
     options |= {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
     made = jinja2.Environment(**options, extensions=["jinja2.ext.i18n"])  # noqa: S701
-    made.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made.install_gettext_callables(_, ngettext, newstyle=True)  # type: ignore[attr-defined]
     made.globals.update(
         url=address,
         static=static,
