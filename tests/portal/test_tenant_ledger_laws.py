@@ -147,8 +147,9 @@ def client(portal: PortalWorld) -> Client:
 def pages(client: Client, path: str) -> list[list[list[str]]]:
     """Return the rows of each page of a list, in order."""
     first = client.get(path)
-    [last] = re.findall(r"Page 1 of (\d+)", text_of(first))
-    rest = [table_of(client.get(path, {"page": page})) for page in range(2, int(last) + 1)]
+    several = re.search(r"Page 1 of (\d+)", text_of(first))
+    last = int(several[1]) if several else 1
+    rest = [table_of(client.get(path, {"page": page})) for page in range(2, last + 1)]
     return [table_of(first), *rest]
 
 
