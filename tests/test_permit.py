@@ -25,9 +25,8 @@ from automation_rules.errors import (
 from automation_rules.landlord_portal import landlord_portal
 from automation_rules.permit import Gate, Permit, open_gate
 from automation_rules.request import Mode
-from automation_rules.store import Leases, Store
+from automation_rules.store import KnownForm, Leases, PortalClosure, Store
 from automation_rules.store.codes import CodeDesk
-from automation_rules.store.registry import KnownForm, PortalClosure
 from gateway_world import OFFICER, SATURDAY, WORKDAY, World, make_world
 
 if TYPE_CHECKING:

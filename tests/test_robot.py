@@ -15,9 +15,8 @@ import pytest
 from lxml import etree  # type: ignore[import-untyped]
 
 from automation_rules.audit import DecisionLog
-from automation_rules.store import Store
+from automation_rules.store import KnownForm, Store
 from automation_rules.store.codes import CodeDesk
-from automation_rules.store.registry import KnownForm
 from gateway_world import OFFICER, make_world
 
 ROOT: Final = Path(__file__).parents[1]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from .engine import Store, state_url
 from .leases import Lease, Leases
-from .registry import (
+from .records import (
     AccountFacts,
     AnnouncedChange,
     CodeEntry,
     KnownForm,
     PortalClosure,
-    Registry,
     StatusChange,
     Switch,
 )
+from .registry import Registry
 from .tokens import ServiceToken, ServiceTokens
 
 __all__ = [

@@ -7,10 +7,10 @@ is recorded as it is, for the checks to judge.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from ..accounts import (
     MAX_AUTOMATION_ACCOUNTS,
@@ -31,31 +31,33 @@ from ..errors import (
 )
 from . import tables
 from .engine import take_turns
+from .facts import CLOSURES, FORMS, LAST_SWITCH, NOTICES, PAUSED, read_facts
 from .fields import TODO_KINDS, Fields, check_ids
+from .records import (
+    AccountFacts,
+    AnnouncedChange,
+    KnownForm,
+    PortalClosure,
+    StatusChange,
+    Switch,
+    account_of,
+    closures_of,
+    counted_ids,
+    forms_of,
+    notices_of,
+    record_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import date, datetime
 
-    from sqlalchemy import BindParameter, Connection, Row, Table
+    from sqlalchemy import Connection, Row, Table
 
     from ..clock import Clock
     from .engine import Store
 
-__all__ = [
-    "AccountChanges",
-    "AccountFacts",
-    "AnnouncedChange",
-    "CodeEntry",
-    "KnownForm",
-    "LandlordChanges",
-    "PortalClosure",
-    "Registry",
-    "StatusChange",
-    "Switch",
-]
-
-_T = TypeVar("_T")
+__all__ = ["AccountChanges", "LandlordChanges", "Registry"]
 
 
 class LandlordChanges(TypedDict, total=False):
@@ -79,87 +81,6 @@ class AccountChanges(TypedDict, total=False):
     two_factor: bool
     created_by_role: str
     todo_kind: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class PortalClosure:
-    """A time when the portal is closed, [start, end) in UTC (clause ``when.maintenance``)."""
-
-    id: str
-    start: datetime
-    end: datetime
-    reason: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AnnouncedChange:
-    """A change of the portal that DWP gave notice of (clause ``terms.change-notice``)."""
-
-    id: str
-    effective_on: date
-    affects_automation: bool = True
-    title: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KnownForm:
-    """The form that a landlord's automation was last tested with (``terms.portal-changes``)."""
-
-    landlord_id: str
-    todo_kind: str
-    fingerprint: str
-    tested_on: date
-
-
-@dataclass(frozen=True, slots=True)
-class StatusChange:
-    """One pause, resumption, deactivation or removal; of the landlord when there is no account."""
-
-    landlord_id: str
-    account_id: str | None
-    change: str
-    at: datetime
-    reason: str | None = field(default=None, repr=False)
-    person_id: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """One pause or resumption of all automation; of the latter, on whose word it was."""
-
-    change: str
-    at: datetime
-    reason: str | None = field(default=None, repr=False)
-    landlord_id: str | None = None
-    person_id: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class CodeEntry:
-    """A hand-over of a day's access code: by whom and when (UTC), never the code itself."""
-
-    provided_by: str = field(repr=False)
-    provided_at: datetime
-    handed_over_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AccountFacts:
-    """All that the state knows for one decision, as it stood at one moment.
-
-    The ``landlord`` is paused while all automation is. ``automation_accounts`` are its that are
-    neither removed nor deactivated, in order of their ids; ``closures`` end after the instant
-    asked for; ``notices`` affect automation; ``known_forms`` is by kind of to-do; ``code_entry``
-    is the last by the instant asked for.
-    """
-
-    account: AutomationAccount
-    landlord: Landlord
-    automation_accounts: tuple[str, ...]
-    closures: tuple[PortalClosure, ...]
-    notices: tuple[AnnouncedChange, ...]
-    known_forms: Mapping[str, KnownForm]
-    code_entry: CodeEntry | None
 
 
 class Registry:
@@ -201,13 +122,13 @@ class Registry:
         """Return one landlord; raise `NotRegisteredError` when there is none."""
         check_ids(landlord_id=landlord_id)
         with self._store.reading() as connection:
-            return _record(Landlord, _landlord_row(connection, landlord_id))
+            return record_of(Landlord, _landlord_row(connection, landlord_id))
 
     def landlords(self) -> tuple[Landlord, ...]:
         """Return every landlord, in order of their ids."""
         with self._store.reading() as connection:
             rows = connection.execute(select(tables.landlords).order_by(tables.landlords.c.id))
-            return tuple(_record(Landlord, row) for row in rows)
+            return tuple(record_of(Landlord, row) for row in rows)
 
     def update_landlord(self, landlord_id: str, **changes: Unpack[LandlordChanges]) -> None:
         """Record what is now true of a landlord, its declaration to DWP included.
@@ -269,7 +190,7 @@ class Registry:
         self._note(
             connection,
             landlord_id=landlord_id,
-            change=_PAUSED if paused else "resumed",
+            change=PAUSED if paused else "resumed",
             reason=reason,
             person_id=person_id,
         )
@@ -290,7 +211,7 @@ class Registry:
             rows = connection.execute(
                 select(changes).filter_by(landlord_id=landlord_id).order_by(changes.c.id)
             )
-            return tuple(_record(StatusChange, row) for row in rows)
+            return tuple(record_of(StatusChange, row) for row in rows)
 
     # --- all at once ----------------------------------------------------------------------
 
@@ -304,7 +225,7 @@ class Registry:
             check.text("/reason", reason)
         with self._store.transaction() as connection:
             take_turns(connection)
-            self._switch(connection, change=_PAUSED, reason=reason)
+            self._switch(connection, change=PAUSED, reason=reason)
 
     def resume_all(self, landlord_id: str, person_id: str) -> None:
         """End the pause of all, on the word of one of a landlord's people.
@@ -319,7 +240,7 @@ class Registry:
         with self._store.transaction() as connection:
             take_turns(connection)
             _person_row(connection, landlord_id, person_id)
-            if connection.execute(select(_LAST_SWITCH)).scalar() != _PAUSED:
+            if connection.execute(select(LAST_SWITCH)).scalar() != PAUSED:
                 raise RegistryError("not all automation is paused")
             self._switch(connection, change="resumed", landlord_id=landlord_id, person_id=person_id)
 
@@ -329,13 +250,13 @@ class Registry:
     def all_paused(self) -> bool:
         """Return whether the automation of every landlord is paused."""
         with self._store.reading() as connection:
-            return connection.execute(select(_LAST_SWITCH)).scalar() == _PAUSED
+            return connection.execute(select(LAST_SWITCH)).scalar() == PAUSED
 
     def switches(self) -> tuple[Switch, ...]:
         """Return every pause and resumption of all automation, oldest first."""
         with self._store.reading() as connection:
             rows = connection.execute(select(tables.switches).order_by(tables.switches.c.id))
-            return tuple(_record(Switch, row) for row in rows)
+            return tuple(record_of(Switch, row) for row in rows)
 
     # --- people ---------------------------------------------------------------------------
 
@@ -381,7 +302,7 @@ class Registry:
         """Return one of a landlord's people; raise `NotRegisteredError` when there is none."""
         check_ids(landlord_id=landlord_id, person_id=person_id)
         with self._store.reading() as connection:
-            return _record(Person, _person_row(connection, landlord_id, person_id))
+            return record_of(Person, _person_row(connection, landlord_id, person_id))
 
     def people(self, landlord_id: str) -> tuple[Person, ...]:
         """Return a landlord's people, in order of their ids.
@@ -398,7 +319,7 @@ class Registry:
                 .filter_by(landlord_id=landlord_id, removed_at=None)
                 .order_by(people.c.id)
             )
-            return tuple(_record(Person, row) for row in rows)
+            return tuple(record_of(Person, row) for row in rows)
 
     def remove_person(self, landlord_id: str, person_id: str) -> None:
         """Take a person off a landlord's list; what they did stays on record.
@@ -459,7 +380,7 @@ class Registry:
             rows = connection.execute(
                 select(table).filter_by(landlord_id=landlord_id).order_by(table.c.id)
             )
-            return tuple(_record(Acknowledgement, row) for row in rows)
+            return tuple(record_of(Acknowledgement, row) for row in rows)
 
     # --- automation accounts --------------------------------------------------------------
 
@@ -485,7 +406,9 @@ class Registry:
                 check.wrong("/status", "must be active: register the account, then change it")
         with self._store.transaction() as connection:
             take_turns(connection)
-            landlord = _record(Landlord, _landlord_row(connection, account.landlord_id, lock=True))
+            landlord = record_of(
+                Landlord, _landlord_row(connection, account.landlord_id, lock=True)
+            )
             with Fields() as check:
                 names = (landlord.name, *landlord.also_known_as)
                 check.lawful(account, names, automation_only=automation_only)
@@ -506,7 +429,7 @@ class Registry:
         """Return one account; raise `NotRegisteredError` when there is none, or none any more."""
         check_ids(account_id=account_id)
         with self._store.reading() as connection:
-            return _account(_account_row(connection, account_id))
+            return account_of(_account_row(connection, account_id))
 
     def accounts(self, landlord_id: str) -> tuple[AutomationAccount, ...]:
         """Return a landlord's accounts that are not removed, in order of their ids.
@@ -523,7 +446,7 @@ class Registry:
                 .filter_by(landlord_id=landlord_id, removed_at=None)
                 .order_by(table.c.id)
             )
-            return tuple(_account(row) for row in rows)
+            return tuple(account_of(row) for row in rows)
 
     def account_ids(self, *, after: str = "", most: int) -> tuple[str, ...]:
         """Return the ids of accounts that are not removed, of every landlord, in order.
@@ -568,7 +491,7 @@ class Registry:
             row = _locked_account_row(connection, account_id)
             if row.status == AccountStatus.DEACTIVATED.value:
                 raise RegistryError(f"the account {account_id!r} is deactivated already")
-            self._set_status(connection, row, AccountStatus.PAUSED, _PAUSED, reason=reason)
+            self._set_status(connection, row, AccountStatus.PAUSED, PAUSED, reason=reason)
 
     def resume_account(self, account_id: str, person_id: str) -> None:
         """Make a paused or deactivated account active again, on the word of a person.
@@ -673,7 +596,7 @@ class Registry:
     def closures(self) -> tuple[PortalClosure, ...]:
         """Return every closure on record, in order of time."""
         with self._store.reading() as connection:
-            return _closures(connection.execute(_CLOSURES))
+            return closures_of(connection.execute(CLOSURES))
 
     def remove_closure(self, closure_id: str) -> None:
         """Withdraw a closure; raise `NotRegisteredError` when there is none with that id."""
@@ -704,7 +627,7 @@ class Registry:
     def notices(self) -> tuple[AnnouncedChange, ...]:
         """Return every notice on record, in order of the day on which it takes effect."""
         with self._store.reading() as connection:
-            return _notices(connection.execute(_NOTICES))
+            return notices_of(connection.execute(NOTICES))
 
     def remove_notice(self, notice_id: str) -> None:
         """Withdraw a notice; raise `NotRegisteredError` when there is none with that id."""
@@ -743,7 +666,7 @@ class Registry:
         check_ids(landlord_id=landlord_id)
         with self._store.reading() as connection:
             _landlord_row(connection, landlord_id)
-            return _known_forms(connection.execute(_FORMS, {"landlord_ids": [landlord_id]}))
+            return forms_of(connection.execute(FORMS, {"landlord_ids": [landlord_id]}))
 
     # --- for a decision -------------------------------------------------------------------
 
@@ -771,100 +694,8 @@ class Registry:
             for account_id in account_ids:
                 check.identifier("/account_id", account_id)
         at = to_utc(at)
-        asked = {"account_ids": list(account_ids)}
         with self._store.reading() as connection:
-            siblings: dict[str, list[Row[Any]]] = {}
-            for row in connection.execute(_SIBLINGS, asked):
-                siblings.setdefault(row.landlord_id, []).append(row)
-            of = {"landlord_ids": list(siblings)}
-            landlords = {
-                row.id: replace(
-                    _record(Landlord, row), paused=row.paused or row.last_switch == _PAUSED
-                )
-                for row in connection.execute(_LANDLORDS_AND_SWITCH, of)
-            }
-            forms: dict[str, dict[str, KnownForm]] = {landlord_id: {} for landlord_id in siblings}
-            for form in _known_forms(connection.execute(_FORMS, of)):
-                forms[form.landlord_id][form.todo_kind] = form
-            entries = {
-                row.account_id: CodeEntry(row.person_id, row.entered_at, row.handed_over_at)
-                for row in connection.execute(_LAST_ENTRIES, {**asked, "at": at})
-            }
-            closures = _closures(connection.execute(_CLOSURES_AFTER, {"at": at}))
-            notices = _notices(connection.execute(_NOTICES_FOR_AUTOMATION))
-        wanted = frozenset(account_ids)
-        return {
-            row.id: AccountFacts(
-                account=_account(row),
-                landlord=landlords[landlord_id],
-                automation_accounts=_counted_ids(rows),
-                closures=closures,
-                notices=notices,
-                known_forms=forms[landlord_id],
-                code_entry=entries.get(row.id),
-            )
-            for landlord_id, rows in siblings.items()
-            for row in rows
-            if row.id in wanted
-        }
-
-
-# --- statements ---------------------------------------------------------------------------
-
-_PAUSED: Final = "paused"
-
-# Made once: for a decision's facts, making them would take longer than executing them.
-_LAST_SWITCH: Final = (
-    select(tables.switches.c.change)
-    .order_by(tables.switches.c.id.desc())
-    .limit(1)
-    .scalar_subquery()
-)
-_LANDLORD_IDS: Final[BindParameter[Any]] = bindparam("landlord_ids", expanding=True)
-_ACCOUNT_IDS: Final[BindParameter[Any]] = bindparam("account_ids", expanding=True)
-_LANDLORDS_AND_SWITCH: Final = select(tables.landlords, _LAST_SWITCH.label("last_switch")).where(
-    tables.landlords.c.id.in_(_LANDLORD_IDS)
-)
-_SIBLINGS: Final = select(tables.accounts).where(
-    tables.accounts.c.landlord_id.in_(
-        select(tables.accounts.c.landlord_id).where(tables.accounts.c.id.in_(_ACCOUNT_IDS))
-    ),
-    tables.accounts.c.removed_at.is_(None),
-)
-"""The accounts of these accounts' landlords that are not removed."""
-_earlier: Final = tables.code_entries.alias("earlier")
-_LAST_ENTRIES: Final = (
-    select(tables.code_entries)
-    .join_from(
-        tables.accounts,
-        tables.code_entries,
-        and_(
-            tables.code_entries.c.account_id == tables.accounts.c.id,
-            tables.code_entries.c.entered_at
-            == select(func.max(_earlier.c.entered_at))
-            .where(
-                _earlier.c.account_id == tables.accounts.c.id,
-                _earlier.c.entered_at <= bindparam("at"),
-            )
-            .correlate(tables.accounts)
-            .scalar_subquery(),
-        ),
-    )
-    .where(tables.accounts.c.id.in_(_ACCOUNT_IDS))
-)
-_CLOSURES: Final = select(tables.closures).order_by(
-    tables.closures.c.start_at, tables.closures.c.id
-)
-_CLOSURES_AFTER: Final = _CLOSURES.where(tables.closures.c.end_at > bindparam("at"))
-_NOTICES: Final = select(tables.notices).order_by(
-    tables.notices.c.effective_on, tables.notices.c.id
-)
-_NOTICES_FOR_AUTOMATION: Final = _NOTICES.where(tables.notices.c.affects_automation)
-_FORMS: Final = (
-    select(tables.tested_forms)
-    .where(tables.tested_forms.c.landlord_id.in_(_LANDLORD_IDS))
-    .order_by(tables.tested_forms.c.todo_kind)
-)
+            return read_facts(connection, account_ids, at)
 
 
 # --- rows ---------------------------------------------------------------------------------
@@ -872,12 +703,6 @@ _FORMS: Final = (
 
 def _without(values: Mapping[str, object], *keys: str) -> dict[str, object]:
     return {key: value for key, value in values.items() if key not in keys}
-
-
-def _record(kind: type[_T], row: Row[Any]) -> _T:
-    """Make a record from the columns that are named like its fields."""
-    values = row._mapping
-    return kind(**{item.name: values[item.name] for item in fields(kind)})  # type: ignore[arg-type]
 
 
 def _exists(connection: Connection, table: Table, key: str) -> bool:
@@ -927,17 +752,11 @@ def _locked_account_row(connection: Connection, account_id: str) -> Row[Any]:
     return _account_row(connection, account_id)
 
 
-def _counted_ids(rows: Iterable[Row[Any]]) -> tuple[str, ...]:
-    """Return which of a landlord's accounts, none of them removed, count towards the limit."""
-    deactivated = AccountStatus.DEACTIVATED.value
-    return tuple(sorted(row.id for row in rows if row.status != deactivated))
-
-
 def _refuse_third(connection: Connection, landlord_id: str) -> None:
     rows = connection.execute(
         select(tables.accounts).filter_by(landlord_id=landlord_id, removed_at=None)
     )
-    if len(_counted_ids(rows)) >= MAX_AUTOMATION_ACCOUNTS:
+    if len(counted_ids(rows)) >= MAX_AUTOMATION_ACCOUNTS:
         raise AccountLimitError(
             f"the landlord {landlord_id!r} has {MAX_AUTOMATION_ACCOUNTS} automation accounts, "
             "the most at a time (clauses step-2.limit, terms.limit): deactivate or remove one first"
@@ -951,20 +770,3 @@ def _account_columns(values: Mapping[str, Any]) -> dict[str, Any]:
     if "status" in columns:
         columns["status"] = columns["status"].value
     return columns
-
-
-def _account(row: Row[Any]) -> AutomationAccount:
-    account = _record(AutomationAccount, row)
-    return replace(account, roles=frozenset(row.roles), status=AccountStatus(row.status))
-
-
-def _closures(rows: Iterable[Row[Any]]) -> tuple[PortalClosure, ...]:
-    return tuple(PortalClosure(row.id, row.start_at, row.end_at, row.reason) for row in rows)
-
-
-def _notices(rows: Iterable[Row[Any]]) -> tuple[AnnouncedChange, ...]:
-    return tuple(_record(AnnouncedChange, row) for row in rows)
-
-
-def _known_forms(rows: Iterable[Row[Any]]) -> tuple[KnownForm, ...]:
-    return tuple(_record(KnownForm, row) for row in rows)
