@@ -116,19 +116,23 @@ def record_of(kind: type[_T], row: Row[Any]) -> _T:
 
 
 def account_of(row: Row[Any]) -> AutomationAccount:
+    """Make an account from its row."""
     account = record_of(AutomationAccount, row)
     return replace(account, roles=frozenset(row.roles), status=AccountStatus(row.status))
 
 
 def closures_of(rows: Iterable[Row[Any]]) -> tuple[PortalClosure, ...]:
+    """Make closures from their rows."""
     return tuple(PortalClosure(row.id, row.start_at, row.end_at, row.reason) for row in rows)
 
 
 def notices_of(rows: Iterable[Row[Any]]) -> tuple[AnnouncedChange, ...]:
+    """Make announced changes from their rows."""
     return tuple(record_of(AnnouncedChange, row) for row in rows)
 
 
 def forms_of(rows: Iterable[Row[Any]]) -> tuple[KnownForm, ...]:
+    """Make tested forms from their rows."""
     return tuple(record_of(KnownForm, row) for row in rows)
 
 
