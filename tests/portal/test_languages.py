@@ -74,7 +74,7 @@ def test_dates_and_money_in_both_languages() -> None:
     assert money_text(Decimal("1234.5")) == "£1,234.50"
     with override("cy"):
         assert date_text(date(2027, 4, 1)) == "1 Ebrill 2027"
-        assert instant_text(at) == "1 Mehefin 2027, 9:05yb"
+        assert instant_text(at) == "1 Mehefin 2027, 9:05am"
         assert money_text(Decimal("1234.5")) == "£1,234.50"
     assert (date_text(None), instant_text(None), money_text(None)) == ("", "", "")
 
@@ -83,16 +83,16 @@ def test_dates_and_money_in_both_languages() -> None:
     ("at", "english", "welsh"),
     [
         (time(0), "midnight", "hanner nos"),
-        (time(0, 1), "12:01am", "12:01yb"),
-        (time(11, 59), "11:59am", "11:59yb"),
+        (time(0, 1), "12:01am", "12:01am"),
+        (time(11, 59), "11:59am", "11:59am"),
         (time(12), "midday", "hanner dydd"),
-        (time(17, 30), "5:30pm", "5:30yp"),
-        (time(22), "10pm", "10yh"),
-        (datetime(2027, 3, 28, 0, 59, tzinfo=UTC), "12:59am", "12:59yb"),
-        (datetime(2027, 3, 28, 1, tzinfo=UTC), "2am", "2yb"),
-        (datetime(2027, 10, 31, 0, 30, tzinfo=UTC), "1:30am (BST)", "1:30yb (BST)"),
-        (datetime(2027, 10, 31, 1, 30, tzinfo=UTC), "1:30am (GMT)", "1:30yb (GMT)"),
-        (datetime(2027, 10, 31, 2, tzinfo=UTC), "2am", "2yb"),
+        (time(17, 30), "5:30pm", "5:30pm"),
+        (time(22), "10pm", "10pm"),
+        (datetime(2027, 3, 28, 0, 59, tzinfo=UTC), "12:59am", "12:59am"),
+        (datetime(2027, 3, 28, 1, tzinfo=UTC), "2am", "2am"),
+        (datetime(2027, 10, 31, 0, 30, tzinfo=UTC), "1:30am (BST)", "1:30am (BST)"),
+        (datetime(2027, 10, 31, 1, 30, tzinfo=UTC), "1:30am (GMT)", "1:30am (GMT)"),
+        (datetime(2027, 10, 31, 2, tzinfo=UTC), "2am", "2am"),
     ],
 )
 def test_times_in_both_languages(at: time | datetime, english: str, welsh: str) -> None:

@@ -153,13 +153,13 @@ def test_journey_in_welsh(portal: PortalWorld) -> None:
     user.get("/language/cy")
     offered = slots_of(user.get(at(job, "book/")))
     assert next(iter(offered)) == "Dydd Mercher 2 Mehefin 2027"
-    assert offered["Dydd Iau 3 Mehefin 2027"][0].startswith("8yb tan hanner dydd")
+    assert offered["Dydd Iau 3 Mehefin 2027"][0].startswith("8am tan hanner dydd")
     said = text_of(user.get(at(job, "book/")))
     assert "erbyn dydd Mawrth 29 Mehefin 2027" in said
     check = user.get(at(job, "check/"))
-    assert "Rhwng 8yb a hanner dydd ddydd Mawrth 8 Mehefin 2027" in text_of(check)
+    assert "Rhwng 8am a hanner dydd ddydd Mawrth 8 Mehefin 2027" in text_of(check)
     answer = user.post(at(job, "check/"), hidden(check), follow=True)
-    assert "tan 5yp ddydd Llun 7 Mehefin 2027" in text_of(answer)
+    assert "tan 5pm ddydd Llun 7 Mehefin 2027" in text_of(answer)
 
 
 def test_times_in_words() -> None:
@@ -171,7 +171,7 @@ def test_times_in_words() -> None:
         assert window_line(winter).startswith("Between")
         assert moment_text(midnight) == "midnight on Tuesday 8 June 2027"
     with override("cy"):
-        assert window_text(winter) == "rhwng 9:30yb a 2:30yp ddydd Llun 6 Rhagfyr 2027"
+        assert window_text(winter) == "rhwng 9:30am a 2:30pm ddydd Llun 6 Rhagfyr 2027"
         assert moment_text(midnight) == "hanner nos ddydd Mawrth 8 Mehefin 2027"
 
 
@@ -209,7 +209,7 @@ def test_another_diary_changes_no_page(portal: PortalWorld, lang: str) -> None:
         [(_id, kept)] = drs.orders.values()
         assert kept == ("2027-06-04T13:00:00", "2027-06-04T15:30:00")
         said = text_of(user.get(at(job)))
-        words = {"en": "1pm and 3:30pm on Friday", "cy": "1yp a 3:30yp ddydd Gwener"}
+        words = {"en": "1pm and 3:30pm on Friday", "cy": "1pm a 3:30pm ddydd Gwener"}
         assert words[lang] in said
         assert free[3] not in windows(job)
         assert confirm(user, job, free[0], page="change/").headers["Location"] == at(job)

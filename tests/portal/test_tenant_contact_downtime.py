@@ -337,7 +337,7 @@ def test_everybody_is_told_around_that_time(
     assert "On now, until 6am on Saturday 5 June 2027." in banner(client.get(path))
     client.cookies["django_language"] = "cy"
     assert TITLE_CY in banner(client.get(path))
-    assert "Ar waith nawr, tan 6yb ddydd Sadwrn 5 Mehefin 2027." in banner(client.get(path))
+    assert "Ar waith nawr, tan 6am ddydd Sadwrn 5 Mehefin 2027." in banner(client.get(path))
     at(portal, "2027-06-05T06:00:00+01:00")
     assert banner(client.get(path)) == ""
 

@@ -202,8 +202,8 @@ def test_hours_are_written_in_both_languages() -> None:
         ]
     with override("cy"):
         assert [str(one) for one in office.hours] == [
-            "Dydd Llun i ddydd Mercher, 9:30yb tan 4yp",
-            "Dydd Gwener, 9:30yb tan 1yp",
+            "Dydd Llun i ddydd Mercher, 9:30am tan 4pm",
+            "Dydd Gwener, 9:30am tan 1pm",
         ]
 
 

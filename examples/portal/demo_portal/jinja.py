@@ -84,13 +84,8 @@ def time_text(at: time | datetime) -> str:
         return f"{text} ({local:%Z})" if again.utcoffset() != local.utcoffset() else text
     if at.minute == 0 and at.hour in (0, 12):
         return _("midday") if at.hour else _("midnight")
-    clock = str(at.hour % 12 or 12) + (f":{at.minute:02d}" if at.minute else "")
-    if at.hour < 12:
-        return _("%(clock)sam") % {"clock": clock}
-    if at.hour >= 18 and language() == "cy":
-        # What English calls pm is two parts of the day in Welsh.
-        return f"{clock}yh"
-    return _("%(clock)spm") % {"clock": clock}
+    minutes = f":{at.minute:02d}" if at.minute else ""
+    return f"{at.hour % 12 or 12}{minutes}{'am' if at.hour < 12 else 'pm'}"
 
 
 def instant_text(at: datetime | None) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .contact.models import CallBack
     from .repairs.housing import Appointment
 
-_AND = re.compile(r"\ba (?=(1|8|11)(:|y))")
+_AND = re.compile(r"\ba (?=(1|8|11)(:|am|pm))")
 """Welsh 'and' before an hour whose name begins with a vowel: un, wyth, un ar ddeg."""
 
 

@@ -102,7 +102,7 @@ def test_choosing_no_paper(visit: Visits, portal: PortalWorld, lang: str) -> Non
     page.locator("main form button").click()
     expect(page.locator(".govuk-notification-banner--success")).to_be_visible()
     expect(page.locator("main")).to_contain_text(
-        {"en": "You chose this on 1 June 2027, 9am.", "cy": "ar 1 Mehefin 2027, 9yb."}[lang]
+        {"en": "You chose this on 1 June 2027, 9am.", "cy": "ar 1 Mehefin 2027, 9am."}[lang]
     )
     look_at(page)
     page.locator("main a[href$='/how-we-send-statements/']").click()

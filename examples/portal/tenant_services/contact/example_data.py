@@ -45,7 +45,7 @@ def add() -> None:
         title_en="Coffee morning at Llys Enghraifft",
         title_cy="Bore coffi yn Llys Enghraifft",
         body_en="Come to the lounge on Thursday at 10:30am. Everybody is welcome.",
-        body_cy="Dewch i'r lolfa ddydd Iau am 10:30yb. Mae croeso i bawb.",
+        body_cy="Dewch i'r lolfa ddydd Iau am 10:30am. Mae croeso i bawb.",
         kinds=["sheltered"],
         localities=["Trefesiampl"],
         shown_from=today,
@@ -64,7 +64,7 @@ def add() -> None:
             "P1002",
             "C9DW3M6P",
             "Pryd mae'r lifft yn cael ei wasanaethu nesaf?",
-            "Ddydd Mawrth nesaf, rhwng 10yb a hanner dydd.",
+            "Ddydd Mawrth nesaf, rhwng 10am a hanner dydd.",
         ),
     ):
         enquiry = Enquiry.objects.create(
